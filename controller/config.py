@@ -69,7 +69,8 @@ class WebConfig:
 
     ``names`` are what browsers call it beside loopback's own names, as behind a proxy that says who may. ``emulation``
     is the control socket of the emulation that this daemon is part of, if it is: faults can be made from the page then.
-    ``market`` is where an exchange (`dgm`) answers, if there is one: the page shows its market then.
+    ``market`` is where an exchange (`dgm`) answers, if there is one: the page shows its market then. ``network`` is
+    what the page is headed by.
     """
 
     listen: str | None = field(default=None, metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
@@ -77,6 +78,8 @@ class WebConfig:
     emulation: str = ""
     token_file: str = ""
     market: str = field(default="", metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
+    # As long as fits at the head of a page; any words, but nothing that is not seen.
+    network: str = field(default="", metadata=bounds(pattern=r"[^\x00-\x1f\x7f]{0,60}"))
 
     def __post_init__(self) -> None:
         check(self, self._problems())

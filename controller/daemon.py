@@ -228,6 +228,7 @@ async def _serve_page(
         name=config.name,
         emulation=Path(config.web.emulation) if config.web.emulation else None,
         market=config.web.market,
+        network=config.web.network,
     )
 
     def serving(listen: str) -> AbstractAsyncContextManager[str]:

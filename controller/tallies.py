@@ -23,6 +23,8 @@ POWER_BOUNDS_S = (
 # Upper bounds of the requests in one event, and of seconds that a long computation takes.
 BATCH_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 SOLVER_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+# Upper bounds of steps: an interior point takes some tens for each priority, columns a few rounds.
+ITERATION_BOUNDS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 
 
 class Part(StrEnum):
@@ -42,6 +44,10 @@ class Computation(StrEnum):
     REOPTIMISE = "reoptimise"
     MAKE_ROOM = "make room"
     WHAT_IF = "what-if"
+
+
+# Those whose method comes nearer step by step, and says in how many.
+STEPWISE = (Computation.DISPATCH, Computation.REOPTIMISE)
 
 
 class Outcome(StrEnum):
@@ -102,6 +108,10 @@ class Tallies:
     solved_s: dict[Computation, Histogram] = field(
         default_factory=lambda: {each: Histogram(SOLVER_BOUNDS_S) for each in Computation}
     )
+    # What those that come nearer step by step took for an answer: an interior point's, or rounds of pricing columns.
+    iterations: dict[Computation, Histogram] = field(
+        default_factory=lambda: {each: Histogram(ITERATION_BOUNDS) for each in STEPWISE}
+    )
     # One change at a time, from its decision until it is durable.
     commits_s: Histogram = field(default_factory=lambda: Histogram(CALL_BOUNDS_S))
     # How often this controller began to lead, or ceased.
@@ -125,3 +135,7 @@ class Tallies:
     def note_solved(self, kind: Computation, outcome: Outcome, duration_s: float) -> None:
         self.solved[kind, outcome] += 1
         self.solved_s[kind].observe(duration_s)
+
+    def note_iterations(self, kind: Computation, iterations: int) -> None:
+        """Of an answer that was found; ``kind`` is one of :data:`STEPWISE`."""
+        self.iterations[kind].observe(iterations)

@@ -76,6 +76,7 @@ class Optimiser:
             return Dispatched(tuple(known))
         question = self._runtime.handle(step, lambda core, now_ns: core.ask_dispatch(order, now_ns))
         found = await self._solved(answer, question)
+        self._runtime.tallies.note_iterations(Computation.DISPATCH, found.iterations)
         outcomes = self._runtime.handle(
             call,
             lambda core, now_ns: core.dispatch(
@@ -98,6 +99,7 @@ class Optimiser:
             await self._runtime.durable()
             return Reoptimised()
         plan = await self._solved(reoptimise, question.graph, question.circuits)
+        self._runtime.tallies.note_iterations(Computation.REOPTIMISE, plan.rounds)
         moves = self._runtime.handle(
             call,
             lambda core, now_ns: core.reoptimise(

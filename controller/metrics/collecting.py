@@ -145,6 +145,8 @@ class Metrics:
         yield _FAMILIES.of("solver_runs_total", runs.items())
         durations_s = {kind.value: each for kind, each in tallies.solved_s.items()}
         yield _FAMILIES.histogram("solver_duration_seconds", one_label(durations_s))
+        steps = {kind.value: each for kind, each in tallies.iterations.items()}
+        yield _FAMILIES.histogram("solver_iterations", one_label(steps))
 
     def _of_watching(self) -> Iterator[Family]:
         yield _FAMILIES.one("watch_messages_total", self._gate.messages)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from controller.metrics.panels import ROWS, Panel, Row, of
+from controller.metrics.panels import ANNOTATIONS, ROWS, Annotation, Panel, Row
 
 # Of the page, which Grafana divides into 24 columns: a figure's width and height, and a time series'.
 _COLUMNS = 24
@@ -25,7 +25,7 @@ def dashboard() -> Json:
         # One cursor for all panels.
         "graphTooltip": 1,
         "templating": {"list": list(_choices())},
-        "annotations": {"list": [_changes_of_leader(), _lines_that_failed()]},
+        "annotations": {"list": [_annotation(each) for each in ANNOTATIONS]},
         "panels": [{"id": number, **each} for number, each in enumerate(_placed(), 1)],
     }
 
@@ -115,26 +115,14 @@ def _choices() -> Iterator[Json]:
         }
 
 
-def _changes_of_leader() -> Json:
+def _annotation(mark: Annotation) -> Json:
     return {
-        "name": "Leader changed",
+        "name": mark.name,
         "enable": True,
-        "iconColor": "blue",
+        "iconColor": mark.colour,
         "datasource": _SOURCE,
-        "expr": f"changes({of('dgc_leadership_changes_total')}[1m]) > 0",
-        "titleFormat": "leader: {{instance}} {{event}}",
-    }
-
-
-def _lines_that_failed() -> Json:
-    down = of("dgc_links", 'state="down"')
-    return {
-        "name": "Line down",
-        "enable": True,
-        "iconColor": "red",
-        "datasource": _SOURCE,
-        "expr": f"max(delta({down}[1m])) > 0",
-        "titleFormat": "lines down",
+        "expr": mark.expression,
+        "titleFormat": mark.text,
     }
 
 

@@ -352,6 +352,12 @@ _INSIDE = (
         "Dispatch, re-optimisation, making room and what-if, in a process of their own.",
     ),
     Panel(
+        "Steps of long computations",
+        "none",
+        _quantiles("dgc_solver_iterations", "kind"),
+        "Of an interior point for a dispatch, rounds of columns for a re-optimisation.",
+    ),
+    Panel(
         "Watchers hear of news after",
         "s",
         _quantiles("dgc_watch_wait_seconds"),
@@ -367,6 +373,34 @@ ROWS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A mark on all panels, at the times for which its query has an answer."""
+
+    name: str
+    colour: str
+    expression: str
+    text: str
+
+
+def _more_than_before(series: str) -> str:
+    """Than a minute ago: Grafana asks for annotations minute by minute."""
+    return f"{series} > {series} offset 1m"
+
+
+_DOWN = of("dgc_links", 'state="down"')
+ANNOTATIONS = (
+    # The term of a controller that leads; of one that stands by it is 0.
+    Annotation(
+        "Leader changed",
+        "blue",
+        _more_than_before(of("dgc_term")),
+        "{{instance}} leads",
+    ),
+    Annotation("Line down", "red", f"max({_DOWN}) > max({_DOWN} offset 1m)", "a line went down"),
+)
+
+
 def expressions() -> list[str]:
-    """Every query of the dashboard."""
+    """Every query of the dashboard that always has an answer: of its panels."""
     return [query.expression for row in ROWS for panel in row.panels for query in panel.queries]

@@ -74,6 +74,7 @@ METRICS = (
     Metric("loop_busy_seconds_total", _C, ("part",), "time that the core took of the loop, by whose word it was"),
     Metric("solver_runs_total", _C, ("kind", "outcome"), "long computations in the worker process"),
     Metric("solver_duration_seconds", _H, ("kind",), "how long they took, waits for each other included"),
+    Metric("solver_iterations", _H, ("kind",), "steps of a dispatch's interior point; rounds of a re-optimisation"),
     Metric("watch_messages_total", _C, (), "messages to watchers, what each sees first left out"),
     Metric("watch_work_seconds_total", _C, (), "time of the loop that was spent on all watchers"),
     Metric("watch_wait_seconds", _H, (), "how long news waited until watchers were told"),

@@ -49,7 +49,8 @@ class CircuitFeed:
             while True:
                 await told.news_after(place)
                 await self._gate.enter(lambda: told.journal.has_urgent(place))  # noqa: B023
-                answer, place = told.answer(place, most_bytes, seen)
+                with self._gate.working():
+                    answer, place = told.answer(place, most_bytes, seen)
                 if answer:
                     yield self._gate.send(answer)
 

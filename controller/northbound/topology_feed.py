@@ -53,7 +53,8 @@ class TopologyFeed:
             while True:
                 await self._news_after(place)
                 await self._gate.enter(lambda: self._journal.has_urgent(place))  # noqa: B023
-                answer, place = self._after(place, changes_only=changes_only)
+                with self._gate.working():
+                    answer, place = self._after(place, changes_only=changes_only)
                 yield self._gate.send(answer)
 
     @contextmanager

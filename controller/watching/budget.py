@@ -66,6 +66,10 @@ class Budget:
         self._pausing = self._owed_s > (-_PAUSE_S if self._pausing else 0.0)
         return self._until_s(-_PAUSE_S) if self._pausing else 0.0
 
+    def room_s(self, *, urgent: bool) -> float:
+        """How much may be worked before more has to wait, where it has not to now."""
+        return max(0.0, (_OVERDRAFT_S if urgent else 0.0) - self._owed_s)
+
     def _until_s(self, owed_s: float) -> float:
         return max(_LEAST_WAIT_S, (self._owed_s - owed_s) / (self._share * self._had))
 

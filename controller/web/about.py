@@ -15,7 +15,7 @@ from digitalgrid.plugins.table import installed
 class About:
     """``name`` is what the daemon is called in its cluster, ``store`` where it keeps what is promised, and
     ``emulation`` the socket of the emulation that it is part of; None: routers are real. ``market`` is the address of
-    the exchange that it shows; empty: none.
+    the exchange that it shows; empty: none. ``network`` is what the page is headed by; empty: ``name``.
     """
 
     runtime: Runtime
@@ -24,6 +24,7 @@ class About:
     name: str
     emulation: Path | None = None
     market: str = ""
+    network: str = ""
     # Routing algorithms by name, whether or not each can be used.
     algorithms: tuple[str, ...] = field(
         default_factory=lambda: tuple(each.name for each in installed(ROUTING))
@@ -41,6 +42,7 @@ class About:
             "standbys": self._standbys(),
             "store": self.store,
             "name": self.name,
+            "network": self.network,
             "emulation": self.emulation is not None,
             "market": bool(self.market),
             "started_unix_ms": self.started_unix_ms,

@@ -20,9 +20,10 @@ _TYPES = {
     "txt": "text/plain; charset=utf-8",
     "woff2": "font/woff2",
 }
-# Lines that are nothing but a comment: for whoever reads the sources, and a sixth of what they weigh. No markup of ours
-# begins a line so.
-_COMMENT = re.compile(rb"^[ \t]*(?://[^\n]*|/\*\*(?:[^*]|\*(?!/))*\*/)[ \t]*$", re.MULTILINE)
+# Lines that are nothing but a comment, and what lines are indented by: for whoever reads the sources, and a sixth of
+# what they weigh. No markup of ours begins a line so, and none needs its indentation.
+_COMMENT = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)[ \t]*$", re.MULTILINE)
+_INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 _VENDORED = "vendor/"
 # Compressed already.
 _PACKED = frozenset({"woff2"})
@@ -80,10 +81,11 @@ class Assets:
 
 
 def as_sent(name: str, source: bytes) -> bytes:
-    """A file as browsers get it: scripts of ours without comments, each line where it was."""
-    if not name.endswith(".js") or name.startswith(_VENDORED):
+    """A file as browsers get it: of scripts and style sheets of ours what is no comment, each line where it was."""
+    if not name.endswith((".js", ".css")) or name.startswith(_VENDORED):
         return source
-    return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), source)
+    plain = _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), source)
+    return _INDENTATION.sub(b"", plain)
 
 
 def _read(folder: Traversable, below: str) -> Iterator[tuple[str, bytes]]:

@@ -84,8 +84,10 @@ class PageFeed:
         self._runtime.feeds.roles.unsubscribe(self._note_roles)
         self._end()
 
-    async def events(self, last_event_id: str = "") -> AsyncGenerator[bytes]:
-        """What a browser is told from now on, or since an event that it has had."""
+    async def events(
+        self, last_event_id: str = "", packed: Callable[[bytes], bytes] = bytes
+    ) -> AsyncGenerator[bytes]:
+        """What a browser is told from now on, or since an event that it has had; ``packed`` as it takes it."""
         last = EventId.parsed(last_event_id)
         with self._watched():
             while True:
@@ -93,26 +95,28 @@ class PageFeed:
                 current = self._current()
                 if current is None:
                     # Again and again, by which a page knows that somebody is there.
-                    yield event("hello", self._hello(resumed=False))
+                    yield packed(event("hello", self._hello(resumed=False)))
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_TICK_S):
                             await roles.wait()
                     continue
-                async for some in self._of(current, last):
+                async for some in self._of(current, last, packed):
                     yield some
                 # Another state is true now, and this is the next thing that is told.
                 last = EventId("", Place(0, 0))
 
-    async def _of(self, current: "_Told", last: EventId | None) -> AsyncGenerator[bytes]:
+    async def _of(
+        self, current: "_Told", last: EventId | None, packed: Callable[[bytes], bytes]
+    ) -> AsyncGenerator[bytes]:
         """What one state's journal has for one browser."""
         resumed = last is not None and current.goes_on_from(last)
         if last is not None and not resumed:
             self._tallies.web_resyncs += 1
-        yield event("hello", self._hello(resumed=resumed))
+        yield packed(event("hello", self._hello(resumed=resumed)))
         if not resumed:
             seconds, begins = list(self._history.seconds), self._history.map.begins_unix_ms
-            yield event(SECONDS, {"seconds": seconds, "map_begins_unix_ms": begins})
-        yield event(NOW, self._now(current.figures))
+            yield packed(event(SECONDS, {"seconds": seconds, "map_begins_unix_ms": begins}))
+        yield packed(event(NOW, self._now(current.figures)))
         place = last.place if resumed and last is not None else Place(0, 0)
         await current.filled.wait()
         first = current.journal.end()
@@ -120,17 +124,19 @@ class PageFeed:
             answer, place = current.answer(place)
             # What was to be told may have been forgotten meanwhile.
             if answer:
-                yield answer
+                yield packed(answer)
             # What is there at first is written in turns, and not charged to those who watch.
             await asyncio.sleep(0)
-        yield _READY
+        yield packed(_READY)
         while await current.news_after(place):
             await self._gate.enter(lambda: current.journal.has_urgent(place))  # noqa: B023
             if not current.journal.reaches(place):
                 return
-            answer, place = current.answer(place)
-            if answer:
-                yield self._gate.send(answer, _MESSAGE_S)
+            with self._gate.working():
+                answer, place = current.answer(place)
+                said = packed(answer) if answer else b""
+            if said:
+                yield self._gate.send(said, _MESSAGE_S)
 
     def _hello(self, *, resumed: bool) -> dict[str, object]:
         return {"columns": COLUMNS, "daemon": self._about.daemon(), "resumed": resumed}

@@ -27,6 +27,7 @@ READS = {
         "GetBook",
         "ListClearings",
         "ListTransactions",
+        "ListTenders",
     ),
     "SettlementService": ("GetSettlement",),
     "LedgerService": ("GetBalance",),

@@ -67,11 +67,11 @@ class Streams:
             # The first write sends the headers along.
             await response.write(BEGIN + packed(_RETRY) if gzip else _RETRY)
             last = request.headers.get("Last-Event-ID", "")
-            async with aclosing(self._feed.events(last)) as events:
-                async for some in events:
+            packing = packed if gzip else bytes
+            async with aclosing(self._feed.events(last, packing)) as events:
+                async for said in events:
                     if transport.is_closing():
                         break
-                    said = packed(some) if gzip else some
                     # At once, without a way through more of a server than is needed: a hundred wait for the same.
                     transport.write(b"%x\r\n%b\r\n" % (len(said), said))
                     if transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:

@@ -127,13 +127,16 @@ def test_prices_of_a_clearing_stand_beside_routers_on_the_map(
     rows = page.get_by_role("table", name="Prices by router").get_by_role("row")
     expect(rows.first).to_contain_text("r1")
     price = f"{float(rows.first.get_by_role('cell').last.inner_text()):.4f}"
-    labels = "() => digitalgrid.mapper.current.painter.scene.labels.map(({ text }) => text)"
-    wait_for(lambda: any(each.endswith(price) for each in page.evaluate(labels)))
+    prices = "() => digitalgrid.mapper.current.painter.scene.labels.map(({ price }) => price)"
+    wait_for(lambda: price in page.evaluate(prices))
+    # What was wanted and offered then, and what of it was agreed.
+    expect(page.get_by_role("img", name="Wanted")).to_be_visible()
+    expect(page.locator(".depth-key .met")).to_contain_text("traded")
     assert violations(page) == []
     # What is not looked at is not on the map.
     page.get_by_role("button", name="Balances").press("Enter")
     expect(page.get_by_role("row", name="ann")).to_be_visible()
-    wait_for(lambda: not any(each.endswith(price) for each in page.evaluate(labels)))
+    wait_for(lambda: price not in page.evaluate(prices))
 
 
 def test_nothing_is_asked_of_an_exchange_unless_its_market_is_looked_at(

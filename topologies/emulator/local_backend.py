@@ -95,7 +95,7 @@ def _tell(address: str, command: bytes) -> None:
 def _write_configs(
     grid: Grid, options: EmulationOptions, files: RunFiles, ends: dict[LineEnd, dict[str, str]]
 ) -> None:
-    config = plan.controller_config(files, options, mininet=False)
+    config = plan.controller_config(grid, files, options, mininet=False)
     workspace.write_yaml(files.controller_config, config)
     controller = f"127.0.0.1:{options.southbound_port}"
     routers = grid.routers if options.router_metrics else ()

@@ -112,7 +112,7 @@ class GridNetwork:
         topo.addLink(node, switch, port1=0, intfName1=name, addr1=mac, cls=Veth)
 
     def _write_configs(self) -> None:
-        config = plan.controller_config(self.files, self.options, mininet=True)
+        config = plan.controller_config(self.grid, self.files, self.options, mininet=True)
         workspace.write_yaml(self.files.controller_config, config)
         controller = f"{self.control.controller_address}:{self.options.southbound_port}"
         ends = plan.mininet_line_ends(self.grid)

@@ -129,14 +129,18 @@ def trunks(switches: int) -> list[tuple[int, int]]:
     return [*pairs, (switches - 1, 0)] if switches >= 3 else pairs
 
 
-def controller_config(files: RunFiles, options: EmulationOptions, mininet: bool) -> dict[str, Any]:
+def controller_config(
+    grid: Grid, files: RunFiles, options: EmulationOptions, mininet: bool
+) -> dict[str, Any]:
     """The configuration of ``dgc serve`` in this emulation."""
     host = str(ControlNetwork(subnet=options.subnet).controller_address) if mininet else "127.0.0.1"
+    # As much as a page has room for at its head.
+    network = "".join(each for each in grid.name if each.isprintable())[:60]
     config: dict[str, Any] = {
         "northbound": {"listen": options.northbound},
         "southbound": {"listen": [f"{host}:{options.southbound_port}"]},
         "store": {"path": str(files.controller_store)},
-        "web": {"emulation": str(files.control_socket)},
+        "web": {"emulation": str(files.control_socket), "network": network},
     }
     if options.trace is not None:
         config["tracing"] = {"endpoint": options.trace}

@@ -109,6 +109,8 @@ class DispatchAnswer:
     bottleneck_router_ids: tuple[str, ...] = ()
     # Money for a MWh more, by router; see :func:`~controller.core.optimising.nodal_prices.nodal_prices`.
     prices_per_mwh: dict[str, float] = field(default_factory=dict)
+    # Of the interior point; none where a linear program did.
+    iterations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
         },
         tuple(question.router_ids[node] for node in cut.converters),
         {question.router_ids[node]: price for node, price in nodal_prices(problem, found).items()},
+        found.iterations,
     )
 
 

@@ -103,6 +103,27 @@ export function cumulated(levels) {
   });
 }
 
+/** A curve as far as some energy. @param {[number, number][]} curve @param {number} wh @returns {[number, number][]} */
+export function upTo(curve, wh) {
+  const within = curve.filter(([from]) => from <= wh);
+  const beyond = curve.find(([from]) => from > wh);
+  return beyond ? [...within, [wh, beyond[1]]] : within;
+}
+
+/**
+ * Orders as levels of a book, the best first: all that was tendered, whatever became of it.
+ * @param {any[]} orders of one interval @param {string} side
+ */
+export function levelsOf(orders, side) {
+  const whs = new Map();
+  for (const { tender } of orders) {
+    const limit = Number(tender.limit_micro_per_kwh);
+    if (tender.side === side) whs.set(limit, (whs.get(limit) ?? 0) + Number(tender.wh));
+  }
+  const sign = side === "SIDE_BUY" ? -1 : 1;
+  return [...whs].sort(([a], [b]) => sign * (a - b)).map(([limit_micro_per_kwh, wh]) => ({ limit_micro_per_kwh, wh }));
+}
+
 /**
  * How much is wanted at prices that others offer it for: where the curves of a book cross. The network may let through less.
  * @param {any[]} bids the best first @param {any[]} asks

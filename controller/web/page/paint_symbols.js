@@ -1,5 +1,7 @@
 // Symbols, signs and names on the map. Shape tells what a thing is and how it fares; colour says it again.
 
+import { rampColours, stepOf } from "./palette.js";
+
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {any} scene
@@ -18,6 +20,7 @@ export function paintSymbols(context, scene, theme, dim, [left, top, right, bott
   }
   for (const symbol of symbols) {
     context.globalAlpha = symbol.lit || isTrouble(symbol) ? 1 : dim;
+    if (symbol.dear !== undefined) disc(context, symbol.x, symbol.y, symbol.r + 7, rampColours(theme.ramp)[stepOf(symbol.dear)]);
     if (symbol.main && ENDS.has(symbol.kind)) ring(context, symbol.x, symbol.y, symbol.r + 4, theme.halo, 1.6);
     PAINTERS[symbol.kind](context, symbol, theme);
   }
@@ -218,12 +221,21 @@ function paintLabels(context, labels, theme, dim, font) {
   context.lineJoin = "round";
   context.lineWidth = 3.5;
   context.strokeStyle = theme.ground;
-  for (const { x, y, text, lit, alarm, quiet } of labels) {
+  for (const { x, y, text, price, lit, alarm, quiet } of labels) {
     context.globalAlpha = lit ? 1 : Math.max(dim, 0.7);
     context.font = lit ? `600 ${font}` : font;
     context.strokeText(text, x, y);
     context.fillStyle = alarm ? theme.alarm : lit ? theme.text : quiet ? theme.muted : theme.text;
     context.fillText(text, x, y);
+    if (price) paintPrice(context, price, x + context.measureText(`${text} `).width, y, theme, font);
   }
   context.globalAlpha = 1;
+}
+
+function paintPrice(context, price, x, y, theme, font) {
+  context.globalAlpha = 1;
+  context.font = `600 ${font}`;
+  context.strokeText(price, x, y);
+  context.fillStyle = theme.accent;
+  context.fillText(price, x, y);
 }

@@ -195,7 +195,7 @@ export class Painter {
     context.setLineDash(DASH);
     const period = DASH[0] + DASH[1];
     for (const { path, width, speed, lit, colour } of this.bitmap.flows) {
-      context.globalAlpha = this.scene.dimmed && !lit ? 0.35 : 0.86;
+      context.globalAlpha = this.scene.dimmed && !lit ? 0.86 * DIMMED : 0.86;
       context.strokeStyle = colour;
       context.lineWidth = width;
       context.lineDashOffset = -((seconds * speed) % period);

@@ -35,6 +35,7 @@ const NAME_PX = 13;
  * @property {boolean} [gives] a load that has a small source beside it
  * @property {number} [named] the angle at which its name has most room
  * @property {number[]} [spokes] angles at which lines and stems leave it
+ * @property {number} [dear] what the market pays here, between the least and the most of the network
  */
 
 /**
@@ -55,6 +56,12 @@ export function symbolsOf(geometry, look, scale, badges) {
   const symbols = [];
   const clusters = clustersOf(geometry, context);
   for (const cluster of clusters) symbols.push(...symbolsAt(cluster, context));
+  const prices = [...(look.prices?.values() ?? [])].map(Number);
+  const [least, top] = [Math.min(...prices), Math.max(...prices)];
+  for (const symbol of symbols) {
+    const price = Number(priceOf(symbol, look));
+    if (price && top > least) symbol.dear = (price - least) / (top - least);
+  }
   return { symbols, labels: labelsOf(symbols, badges, look, context) };
 }
 
@@ -234,14 +241,15 @@ function labelsOf(symbols, badges, look, { size, spacingPx }) {
   const wanted = symbols.filter((symbol) => symbol.main || priceOf(symbol, look) || (look.labels && isNamed(symbol, size, spacingPx)));
   const badged = badges.filter((badge) => badge.kind !== "drained" || look.labels)
     .map((badge) => ({ x: badge.x, y: badge.y, r: 8, kind: "badge", id: badge.id, main: true, alarm: badge.kind !== "drained" }));
-  const ranked = [...badged, ...wanted].sort((a, b) => rankOf(a) - rankOf(b));
+  const rank = (symbol) => (priceOf(symbol, look) ? 0.2 : rankOf(symbol));
+  const ranked = [...badged, ...wanted].sort((a, b) => rank(a) - rank(b));
   return ranked.flatMap((symbol) => {
-    const text = [symbol.id, priceOf(symbol, look)].filter(Boolean).join("  ");
-    const width = text.length * LETTER_PX + 2;
+    const price = priceOf(symbol, look);
+    const width = (symbol.id.length + (price && price.length + 1)) * LETTER_PX + 2;
     const place = placesAround(symbol, width).find(([x, y]) => taken.free(x, y - NAME_PX / 2, x + width, y + NAME_PX / 2));
     if (!place) return [];
     taken.put(place[0], place[1] - NAME_PX / 2, place[0] + width, place[1] + NAME_PX / 2);
-    return [{ x: place[0], y: place[1], text, lit: symbol.main, alarm: Boolean(symbol.alarm), quiet: symbol.kind === "router" || symbol.kind === "bus" }];
+    return [{ x: place[0], y: place[1], text: symbol.id, price, lit: symbol.main, alarm: Boolean(symbol.alarm), quiet: symbol.kind === "router" || symbol.kind === "bus" }];
   });
 }
 
@@ -260,7 +268,9 @@ function rankOf(symbol) {
 }
 
 /** Where a name may stand: where the fewest of its symbol's own lines run, and of those first where there is most room. */
-function placesAround({ x, y, r, named, spokes }, width) {
+function placesAround({ x, y, r: radius, named, spokes, main, dear, kind }, width) {
+  // Of what has a ring, or a disc for its price, beyond that.
+  const r = radius + (dear !== undefined ? 6 : main && kind !== "router" && kind !== "badge" ? 5 : 0);
   const places = [[x + r + 4, y], [x - r - 4 - width, y], [x - width / 2, y + r + 9], [x - width / 2, y - r - 9]];
   if (named !== undefined) {
     const [cos, sin] = [Math.cos(named), -Math.sin(named)];

@@ -19,7 +19,7 @@ from controller.core.access import Action
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.protection import Protection
 from controller.metrics import store_look
-from controller.metrics.panels import expressions
+from controller.metrics.panels import ANNOTATIONS, expressions
 from controller.metrics.server import serving_metrics
 from controller.runtime import runtime as runtime_module
 from controller.store.protocol import LeadershipLost
@@ -263,6 +263,9 @@ def test_every_query_of_the_dashboard_has_an_answer_and_every_alert_fires(
                     await refused(here.api)
                     for expression in expressions():
                         await here.answers(asked(expression))
+                if cause is a_standby_is_lost:
+                    (down,) = [each for each in ANNOTATIONS if each.name == "Line down"]
+                    await here.answers(asked(down.expression).replace("1m", "3s"))
                 for alert in alerts:
                     await here.fires(alert)
 

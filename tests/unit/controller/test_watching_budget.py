@@ -126,3 +126,33 @@ async def test_a_closed_gate_opens_by_itself_and_at_once_to_what_has_become_urge
     assert gate.send(b"") == b""
     assert gate.messages == 1
     assert gate.worked_s == 0.05 + MESSAGE_S
+
+
+@in_loop
+async def test_of_many_who_wait_as_many_go_on_as_there_is_room_for_in_the_order_of_coming() -> None:
+    clock = Clock(busy=0.9)
+    gate = Gate(clock.budget)
+    clock.pass_s(1.0)
+    clock.work(0.05)
+    passed: list[int] = []
+
+    async def tell(number: int) -> None:
+        await gate.enter(lambda: False)
+        gate.send(b"")
+        passed.append(number)
+
+    waiting = [asyncio.ensure_future(tell(number)) for number in range(100)]
+    await asyncio.sleep(0)
+    clock.pass_s(10.0)
+    gate.look_again()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    # What is saved in a quiet time is room for so many messages.
+    assert passed == list(range(len(passed)))
+    assert 75 <= len(passed) <= 80
+    # Whoever gives up takes nobody's place.
+    waiting.pop(90).cancel()
+    clock.pass_s(10.0)
+    gate.look_again()
+    await asyncio.gather(*waiting)
+    assert passed == [each for each in range(100) if each != 90]

@@ -79,8 +79,17 @@ async def test_computations_are_counted_by_what_they_are_and_how_they_end() -> N
         await api.client.what_if(request)
         tallies = api.runtime.tallies
         assert tallies.solved[Computation.WHAT_IF, Outcome.SOLVED] == 1
+        served = await api.client.dispatch(
+            pb.DispatchRequest(dry_run=True, admission=pb.ADMISSION_MODE_ONE_BY_ONE)
+        )
+        assert served.served_w > 0
+        await api.client.request_power(power_request("town", 1e6))
+        await api.client.reoptimise(pb.ReoptimiseRequest(dry_run=True))
         figures = await fresh(port)
         assert of(figures, "solver_duration_seconds_count", kind="what-if") == 1
+        for kind in ("dispatch", "reoptimise"):
+            assert of(figures, "solver_iterations_count", kind=kind) == 1
+            assert of(figures, "solver_iterations_sum", kind=kind) >= 1
 
 
 @in_loop

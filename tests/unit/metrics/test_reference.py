@@ -30,6 +30,7 @@ UNITS = (
     "requests",
     "changes",
     "routers",
+    "iterations",
 )
 # Counted where it happens, by name and cause, as it happens seldom.
 SELDOM = [

@@ -39,7 +39,7 @@ def test_the_page_of_an_emulation_shows_the_market_that_is_named(tmp_path: Path)
     for market in (None, "127.0.0.1:50090"):
         options = EmulationOptions(run_dir=tmp_path, market=market)
         assert EmulationOptions.from_plain(options.to_plain()).market == market
-        document = plan.controller_config(RunFiles.under(tmp_path), options, mininet=False)
+        document = plan.controller_config(ELAN9, RunFiles.under(tmp_path), options, mininet=False)
         workspace.write_yaml(path, document)
         assert load_controller_config(path).web.market == (market or "")
 
@@ -72,10 +72,11 @@ def test_routers_read_the_configurations_that_are_written(tmp_path: Path) -> Non
 @pytest.mark.parametrize("mininet", [True, False])
 def test_the_daemon_reads_the_configuration_that_is_written(tmp_path: Path, mininet: bool) -> None:
     files = RunFiles.under(tmp_path)
-    document = plan.controller_config(files, EmulationOptions(), mininet)
+    document = plan.controller_config(ELAN9, files, EmulationOptions(), mininet)
     workspace.write_yaml(files.controller_config, document)
     config: ControllerConfig = load_controller_config(files.controller_config)
     assert config.openflow.enabled is mininet
+    assert config.web.network == "elan9"
     expected = "10.213.0.1:50052" if mininet else "127.0.0.1:50052"
     assert config.southbound.listen == (expected,)
     assert config.store.path == str(tmp_path / "controller.sqlite")

@@ -19,7 +19,7 @@ def test_all_files_of_the_page_weigh_little() -> None:
     assert sum(len(each.gzipped or each.plain) for each in loaded) <= MOST_BYTES
 
 
-def test_scripts_are_sent_without_their_comments_and_with_each_line_where_it_was() -> None:
+def test_files_are_sent_without_comments_and_indentation_and_with_each_line_where_it_was() -> None:
     source = b"""// What it is.
 import { a } from "./a.js";
 
@@ -29,6 +29,8 @@ import { a } from "./a.js";
 export const text = `// ${a} /** stays */`; // so does this
   /** One line. */
 const url = "https://grid.example/*";
+const row = html`<li>
+    <b>${text}</b></li>`;
 """
     sent = b"""
 import { a } from "./a.js";
@@ -39,10 +41,13 @@ import { a } from "./a.js";
 export const text = `// ${a} /** stays */`; // so does this
 
 const url = "https://grid.example/*";
+const row = html`<li>
+<b>${text}</b></li>`;
 """
     assert as_sent("views/text.js", source) == sent
     assert as_sent("vendor/theirs.js", source) == source
-    assert as_sent("style/base.css", source) == source
+    style = b"/* What for. */\nbody {\n  margin: 0;\n}\n"
+    assert as_sent("style/base.css", style) == b"\nbody {\nmargin: 0;\n}\n"
 
 
 @in_loop

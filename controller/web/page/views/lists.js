@@ -2,7 +2,7 @@
 
 import { html, useEffect } from "../vendor/ui.js";
 import { adminWord, currentsOf, lineState, lossShare } from "../scene.js";
-import { route, go, LISTS } from "../route.js";
+import { route, go, LISTS, open } from "../route.js";
 import { store } from "../store.js";
 import { Share } from "./bars.js";
 import { Events } from "./events.js";
@@ -93,10 +93,10 @@ const SOURCES = [
 ];
 
 const TABLES = {
-  circuits: { table: "circuits", kind: "circuit", columns: CIRCUITS, sort: "state", hint: "load5  state:waiting  loss>5%  power>2MW", empty: "No circuit stands. Request power, and the first one appears here." },
+  circuits: { table: "circuits", kind: "circuit", columns: CIRCUITS, sort: "state", hint: "state:waiting  loss>5%", empty: html`No circuit stands. <button class="primary" onClick=${() => open("request")}>Request power</button>` },
   lines: { table: "links", kind: "line", columns: LINES, sort: "state", hint: "r1-r3  state:down  load>80%", empty: "No line is known yet: no router has advertised any." },
   routers: { table: "routers", kind: "router", columns: ROUTERS, sort: "state", hint: "r7  state:gone", empty: "No router has connected yet." },
-  loads: { table: "loads", kind: "load", columns: LOADS, sort: "state", hint: "town  state:waiting  most>1MW", empty: "No load is known." },
+  loads: { table: "loads", kind: "load", columns: LOADS, sort: "state", hint: "state:waiting  most>1MW", empty: "No load is known." },
   sources: { table: "sources", kind: "source", columns: SOURCES, sort: "-share", hint: "pv  used>80%", empty: "No source is known." },
 };
 const TITLES = { circuits: "Circuits", lines: "Lines", routers: "Routers", loads: "Loads", sources: "Sources", events: "Events", system: "System", market: "Market" };

@@ -53,13 +53,14 @@ const LETTER_PX = 6.3;
 /** What covers the map at its edges. */
 function insets() {
   const small = innerWidth < 760;
+  // On a phone it covers all, and is looked at instead.
   const legend = document.querySelector(".legend.open");
   // Names of sources and loads stand outside of a small network.
   const { routers, sources, loads } = store.tables;
   const few = routers.size < 40;
   const longest = few ? Math.max(0, ...[...sources.keys(), ...loads.keys()].map((id) => id.length)) : 0;
   const side = Math.max(small ? 44 : 84, Math.min(innerWidth * 0.24, (small ? SMALL_STEM_PX : STEM_PX) + LETTER_PX * longest));
-  return { top: small ? 92 : 104, right: side, bottom: legend ? legend.clientHeight + 54 : 78, left: side };
+  return { top: small ? 92 : 104, right: side, bottom: legend && !small ? legend.clientHeight + 70 : 78, left: side };
 }
 
 function summary() {

@@ -2,7 +2,7 @@
 
 import { html, useEffect } from "../vendor/ui.js";
 import { askMarket } from "../api.js";
-import { money, msOf, phaseOf, price, timeOf, tradeStateOf, useAsked, wattHours } from "../market.js";
+import { levelsOf, money, msOf, phaseOf, price, timeOf, tradeStateOf, useAsked, wattHours } from "../market.js";
 import { go, linkTo, route } from "../route.js";
 import { store } from "../store.js";
 import { prices } from "../view_state.js";
@@ -19,6 +19,9 @@ const MOST_CLEARINGS = 12;
 const MOST_BALANCES = 60;
 // How intervals were cleared changes with their phases, and is long: beside that it is asked for seldom.
 const CLEARINGS_MS = 5000;
+// Orders among which those of a clearing are looked for; they change no more.
+const MOST_ORDERS = 1000;
+const ORDERS_MS = 60e3;
 
 export function Market() {
   const daemon = store.daemon.value;
@@ -87,7 +90,7 @@ function Clearings({ market }) {
   const { told, error, atMs } = useAsked((signal) => askMarket("MarketService/ListClearings", { page_size: MOST_CLEARINGS }, signal), [phases], CLEARINGS_MS);
   const all = told?.clearings ?? [];
   const { of } = route.value.params;
-  const chosen = all.find((each) => keyOf(each) === of) ?? all.find(isNodal) ?? all[0];
+  const chosen = all.find((each) => keyOf(each) === of) ?? all.find((each) => isNodal(each) && isFirst(each)) ?? all[0];
   const chosenKey = chosen && keyOf(chosen);
   useEffect(() => {
     prices.value = chosen && isNodal(chosen) ? new Map(chosen.prices.map((each) => [each.router_id, (Number(each.micro_per_kwh) / 1e6).toFixed(4)])) : null;
@@ -99,6 +102,8 @@ function Clearings({ market }) {
 }
 
 const keyOf = ({ interval, rounds }) => `${interval.interval.start_unix_ns}-${rounds}`;
+// What the network refused is cleared anew, alone.
+const isFirst = ({ rounds }) => Number(rounds) < 2;
 const isNodal = (clearing) => clearing.prices.some((each) => each.router_id);
 
 function Clearing({ of, chosen }) {
@@ -111,16 +116,31 @@ function Clearing({ of, chosen }) {
       <b>${timeOf(of.interval.interval.start_unix_ns)}</b> ${of.interval.mechanism} <span>${wattHours(wh)} in ${counted(of.matches.length, "match", "matches")} ${range}</span></button>
     <small class=${of.verified ? "tone-ok" : "tone-alarm"}><${Glyph} name=${of.verified ? "dot" : "cross"} /> ${of.verified ? "verified" : `not verified: ${of.verification || "nobody has looked"}`}</small>
     <small>${Number(of.rounds) > 1 ? `round ${of.rounds}, ` : ""}welfare ${money(of.welfare_nano)}, ${counted(of.unmatched.length, "order")} not matched, decided in ${duration(msOf(of.took_ns))}</small>
-    ${chosen && nodal && html`<table class="sums"><caption>Prices by router, also on the map</caption><tbody>${of.prices.map((each) => html`<tr key=${each.router_id}><td><a href=${linkTo("router", each.router_id)}>${each.router_id}</a></td><td>${price(each.micro_per_kwh)}</td></tr>`)}</tbody></table>`}</li>`;
+    ${chosen && isFirst(of) && html`<${Curves} of=${of} key=${keyOf(of)} />`}
+    ${chosen && nodal && html`<table class="sums"><caption>Prices by router: on the map the dearer, the fuller the colour</caption><tbody>${of.prices.map((each) => html`<tr key=${each.router_id}><td><a href=${linkTo("router", each.router_id)}>${each.router_id}</a></td><td>${price(each.micro_per_kwh)}</td></tr>`)}</tbody></table>`}</li>`;
+}
+
+/** What was wanted and offered in an interval, and what of it was agreed. */
+function Curves({ of }) {
+  const { start_unix_ns: start } = of.interval.interval;
+  const { told } = useAsked((signal) => askMarket("MarketService/ListTenders", { page_size: MOST_ORDERS }, signal), [start], ORDERS_MS);
+  const orders = (told?.orders ?? []).filter(({ tender }) => tender.interval.start_unix_ns === start);
+  const seqs = new Set(orders.map(({ seq }) => seq));
+  // Newer ones of other intervals may have pushed some of them out.
+  if (!orders.length || of.matches.some((each) => !seqs.has(each.buy_seq) || !seqs.has(each.sell_seq))) return null;
+  const wh = of.matches.reduce((sum, each) => sum + Number(each.wh), 0);
+  const ends = of.matches.flatMap((each) => [Number(each.buyer_micro_per_kwh), Number(each.seller_micro_per_kwh)]);
+  const traded = wh ? { wh, bid: Math.max(...ends), ask: Math.min(...ends) } : null;
+  return html`<${Depth} bids=${levelsOf(orders, "SIDE_BUY")} asks=${levelsOf(orders, "SIDE_SELL")} traded=${traded} />`;
 }
 
 const TRADES = [
   // Named by its interval and a number: its market is that of all.
-  { key: "trade", title: "trade", value: (row) => row.trade_id, show: (row) => `${timeOf(row.interval.start_unix_ns)} #${row.trade_id.split("-").at(-1)}`, width: "minmax(92px, 0.9fr)" },
-  stateColumn(tradeStateOf, "minmax(86px, 1fr)"),
-  word("who", "buyer ← seller", (row) => `${row.buyer} ← ${row.seller}`, { width: "minmax(78px, 1.2fr)" }),
-  number("energy", "energy", (row) => Number(row.wh), wattHours, { width: "minmax(52px, 0.8fr)" }),
-  number("price", "price", (row) => Number(row.buyer_micro_per_kwh), price, { width: "minmax(44px, 0.6fr)" }),
+  { key: "trade", title: "trade", value: (row) => row.trade_id, show: (row) => `${timeOf(row.interval.start_unix_ns)} #${row.trade_id.split("-").at(-1)}`, width: "minmax(88px, 0.9fr)" },
+  stateColumn(tradeStateOf, "minmax(84px, 1fr)"),
+  word("who", "to ← from", (row) => `${row.buyer} ← ${row.seller}`, { width: "minmax(72px, 1.2fr)" }),
+  number("energy", "energy", (row) => Number(row.wh), wattHours, { width: "minmax(50px, 0.8fr)" }),
+  number("price", "price", (row) => Number(row.buyer_micro_per_kwh), price, { width: "minmax(58px, 0.6fr)" }),
   { key: "circuit", title: "circuit", value: (row) => Number(row.circuit_id) || "", show: (row) => html`<${CircuitLink} id=${row.circuit_id} />`, wide: true, width: "minmax(44px, 0.5fr)", plain: true },
   word("delivery", "delivery", (row) => row.delivery, { wide: true }),
   word("mechanism", "rule", (row) => row.mechanism, { wide: true }),

@@ -4,6 +4,7 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../
 import { csvOf, filterOf, sorted } from "../filter.js";
 import { Glyph, State } from "./glyph.js";
 import { go, route } from "../route.js";
+import { store } from "../store.js";
 import { pointed } from "../view_state.js";
 
 const ROW_PX = 30;
@@ -61,7 +62,7 @@ export function Table({ name, kind, rows, version, columns, sort: usual, hint, e
       <button class="quiet icon wide-toggle" aria-pressed=${wide} title="Wide table" aria-label="Wide table"
         onClick=${() => go({ params: { wide: wide ? "" : "on" } })}><${Glyph} name="wide" /></button>
     </div>
-    <div class="table" role="grid" aria-label=${name} aria-rowcount=${order.length + 1} tabindex="0" ref=${box} onKeyDown=${walk}
+    <div class=${order.length ? "table" : "table none"} role="grid" aria-label=${name} aria-rowcount=${order.length + 1} tabindex="0" ref=${box} onKeyDown=${walk}
       aria-activedescendant=${selected >= first && selected < last && selected >= 0 ? rowId(kind, selectedId) : undefined}
       onScroll=${view.scrolled} onPointerLeave=${() => { pointed.value = null; }}>
       <div class="head row" role="row" aria-rowindex="1" style=${style}>
@@ -72,7 +73,7 @@ export function Table({ name, kind, rows, version, columns, sort: usual, hint, e
           at=${first + at} columns=${shown} style=${style} selected=${first + at === selected} />`)}
       </div>
     </div>
-    ${order.length === 0 && html`<p class="empty">${query ? html`Nothing here fits “${query}”. <button class="link" onClick=${() => go({ params: { q: "" } })}>Show all</button>` : empty}</p>`}`;
+    ${order.length === 0 && store.ready.value && html`<p class="empty">${query ? html`Nothing here fits “${query}”. <button class="link" onClick=${() => go({ params: { q: "" } })}>Show all</button>` : empty}</p>`}`;
 }
 
 const rowId = (kind, id) => `row-${kind}-${encodeURIComponent(id)}`;
@@ -97,7 +98,7 @@ function Row({ kind, row, id, at, columns, style, selected }) {
 /** A number that follows another one, with a pause between changes. */
 function useCalm(version, pauseMs) {
   const [calm, setCalm] = useState(version);
-  const since = useRef(0);
+  const since = useRef(-pauseMs);
   useEffect(() => {
     const wait = Math.max(0, since.current + pauseMs - performance.now());
     const timer = setTimeout(() => {

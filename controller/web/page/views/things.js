@@ -9,6 +9,8 @@ import { Facts, Figures, Share } from "./bars.js";
 import { State } from "./glyph.js";
 import { loadStateOf, routerStateOf, shareOf } from "./lists.js";
 
+// Faults, of what is made and mended.
+const HARMS = new Set(["cut", "silence", "kill"]);
 // Circuits that a card lists before it is asked for all.
 const FEW = 6;
 
@@ -119,6 +121,6 @@ function Service({ id, admin, faults }) {
     ${adminWord(admin) ? html`<button onClick=${() => open("undrain", { id })}>Put into service…</button>` : html`<button onClick=${() => open("drain", { id })}>Drain…</button>`}
     <button onClick=${() => open("whatif", { cut: id })}>What if it fails…</button>
     ${emulation && html`<span class="emulation-acts" role="group" aria-label="Emulation"><span class="chip">emulation</span>
-      ${faults.map((verb) => html`<button key=${verb} class="danger" onClick=${() => open("fault", { verb, id })}>${verb[0].toUpperCase()}${verb.slice(1)}…</button>`)}</span>`}
+      ${faults.map((verb) => html`<button key=${verb} class=${HARMS.has(verb) ? "danger" : ""} onClick=${() => open("fault", { verb, id })}>${verb[0].toUpperCase()}${verb.slice(1)}…</button>`)}</span>`}
   </div>`;
 }

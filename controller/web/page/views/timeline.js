@@ -93,7 +93,7 @@ function paint(canvas, { width, height }, range, marks, shownMs) {
     const top = niceTop(Math.max(...seconds.map((second) => second.injectedW), 1));
     paintArea(chart, seconds, (second) => second.deliveredW / top, chart.colours.accent, true);
     paintArea(chart, seconds, (second) => second.lossW / top, chart.colours.warn, false);
-    paintTop(chart, top);
+    if (seconds.some(({ injectedW }) => injectedW)) paintTop(chart, top);
   }
   for (const mark of marks) paintMark(chart, mark);
   if (shownMs) paintCursor(chart, shownMs);
