@@ -231,8 +231,9 @@ class Faults:
         await until(start_ns - market.gate_ns)
         trades = await self._agreed(start_ns, start_ns - market.gate_ns // 2)
         topology = await self._client.get_topology()
+        most_w = {each.source_id: each.max_power_w for each in topology.sources}
         free_w = {each.load_id: each.max_power_w - each.reserved_w for each in topology.loads}
-        seller, buyer, wh = too_much(trades, free_w, market.length_ns)
+        seller, buyer, wh = too_much(trades, most_w, free_w, market.length_ns)
         fault.target = _BY_PARTY[seller].source
         interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
         self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer}")
@@ -315,25 +316,32 @@ def _by_most(trades: list[pb.Transaction], side: str) -> tuple[str, list[pb.Tran
 
 
 def too_much(
-    trades: list[pb.Transaction], free_w: Mapping[str, float], length_ns: int
+    trades: list[pb.Transaction],
+    most_w: Mapping[str, float],
+    free_w: Mapping[str, float],
+    length_ns: int,
 ) -> tuple[str, str, int]:
-    """A seller, somebody else whose load has room, and so much that the seller has not got it besides what he has sold.
-    TimeoutError where nobody sold enough, or nobody has room.
+    """A seller, somebody else whose load has room, and so much that the seller's source has not got it besides what he
+    has sold. TimeoutError where nobody sold enough, or nobody has room. Of what sources can give, and loads still take.
     """
-    found: list[tuple[int, str, str, int]] = []
+    found: list[tuple[int, int, str, str]] = []
     for seller in {each.seller for each in trades}:
-        most_wh = wh_below(_BY_PARTY[seller].most_given_w, length_ns)
+        most_wh = wh_below(most_w[_BY_PARTY[seller].source], length_ns)
         sold_wh = sum(each.injected_wh for each in trades if each.seller == seller)
         wh = most_wh - sold_wh + max(_LEAST_WH, round(_CLEARLY * most_wh))
         for buyer in PROSUMERS:
             # No more than either may tender for, and what the load has room for.
-            room_w = max(0.0, min(free_w.get(buyer.load, 0.0), buyer.most_taken_w))
-            spare_wh = min(most_wh, wh_below(room_w, length_ns)) - wh
+            fits_w = min(
+                _BY_PARTY[seller].most_given_w, buyer.most_taken_w, free_w.get(buyer.load, 0.0)
+            )
+            spare_wh = wh_below(max(0.0, fits_w), length_ns) - wh
             if buyer.party != seller and spare_wh >= 0:
-                found.append((spare_wh, seller, buyer.party, wh))
+                found.append((-wh, spare_wh, seller, buyer.party))
     if not found:
         raise TimeoutError("nobody has sold so much that it cannot be sold again to somebody")
-    return max(found)[1:]
+    # As little as will do, so that nothing else is in its way.
+    less_wh, _, seller, buyer_party = max(found)
+    return seller, buyer_party, -less_wh
 
 
 def _delivered_mj(circuits: Iterable[power_link_pb.CircuitMeter], trade: pb.Transaction) -> int:

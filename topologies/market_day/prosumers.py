@@ -76,6 +76,16 @@ class Prosumer:
 
 
 PROSUMERS = (
+    # One charges at noon and gives back in the evening; the other gives what is left of the night, all that it can at
+    # half past ten, and charges then. They tender before all others.
+    Prosumer(
+        "car1", "r9", "car1-out", "car1",
+        plan_w=(-60e3, 0, 0, 0, 60e3, 100e3, 120e3, 100e3, 60e3, 0, -80e3, -100e3),
+    ),
+    Prosumer(
+        "car2", "r5", "car2-out", "car2",
+        plan_w=(-37e3, -37e3, 0, -37e3, 60e3, 100e3, 100e3, 120e3, 140e3, 140e3, 60e3, 0),
+    ),
     Prosumer("ann", "r1", "roof1", "home1", 420e3, 10.5, 120e3),
     Prosumer("bob", "r2", "roof2", "home2", 360e3, 14.5, 110e3),
     Prosumer("carla", "r3", "roof3", "workshop3", 100e3, 12.5, 300e3, _workshop),
@@ -84,13 +94,4 @@ PROSUMERS = (
     Prosumer("finn", "r6", "roof6", "home6", 260e3, 13.0, 200e3),
     Prosumer("gerda", "r7", "roof7", "school7", 60e3, 12.0, 240e3, _workshop),
     Prosumer("hans", "r8", "roof8", "home8", 200e3, 11.0, 180e3),
-    # One charges at noon and gives back in the evening, the other is at work until then.
-    Prosumer(
-        "car1", "r9", "car1-out", "car1",
-        plan_w=(-60e3, 0, 0, 0, 60e3, 100e3, 120e3, 100e3, 60e3, 0, -80e3, -100e3),
-    ),
-    Prosumer(
-        "car2", "r5", "car2-out", "car2",
-        plan_w=(-40e3, -40e3, 0, 40e3, 80e3, 100e3, 100e3, 120e3, 140e3, 140e3, 60e3, 0),
-    ),
 )  # fmt: skip

@@ -9,6 +9,8 @@ from trading.core.units import wh_below
 
 # Millionths of the currency per kWh: how far from what the utility pays or asks limits may be.
 _SELLERS_ASK = (5_000, 60_000)
+# What a car's battery has too much is sold for whatever is better than the utility's price: it is always sold.
+_CARS_ASK = 1_000
 _BUYERS_SAVE = (20_000, 130_000)
 _STEP = 1_000
 # Half is worth more to whoever needs it than the rest, as a second tender.
@@ -29,7 +31,9 @@ def tenders_of(
     first_wh = round(_PARTS[0] * surplus_wh)
     tenders = []
     for part, wh in enumerate((first_wh, surplus_wh - first_wh)):
-        if sells:
+        if sells and prosumer.is_car:
+            limit = prices.feed_in_micro_per_kwh + _CARS_ASK
+        elif sells:
             limit = prices.feed_in_micro_per_kwh + draw.randint(*_SELLERS_ASK)
         else:
             limit = prices.utility_micro_per_kwh - draw.randint(*_BUYERS_SAVE)

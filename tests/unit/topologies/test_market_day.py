@@ -192,13 +192,14 @@ def test_what_is_sold_twice_is_more_than_there_is_and_goes_to_somebody_with_room
     # hans has sold 400 of his 555 Wh, and finn 300 of 722 to emil, who has room for 200 Wh more.
     trades = [trade("emil", "finn").transaction, trade("carla", "hans").transaction]
     trades[0].injected_wh, trades[1].injected_wh = 300, 400
+    most_w = {"roof6": 260e3, "roof8": 200e3}
     free_w = {"market5": 72e3, "home8": 30e3, "home1": 60e3}
-    seller, buyer, wh = too_much(trades, free_w, LENGTH_NS)
+    seller, buyer, wh = too_much(trades, most_w, free_w, LENGTH_NS)
     assert (seller, buyer, wh) == ("hans", "emil", 155 + 28)
     with pytest.raises(TimeoutError, match="nobody has sold so much"):
-        too_much(trades, {"home1": 60e3}, LENGTH_NS)
+        too_much(trades, most_w, {"home1": 60e3}, LENGTH_NS)
     with pytest.raises(TimeoutError, match="nobody has sold so much"):
-        too_much([], free_w, LENGTH_NS)
+        too_much([], most_w, free_w, LENGTH_NS)
 
 
 @pytest.mark.parametrize("rotation", [0, 1, 2])
