@@ -72,15 +72,16 @@ class Positions:
         """Counts what is tendered. Raises Refused where the meter could not give or take it."""
         key = tender.meter_id, tender.interval
         most = self.most(meter, tender.interval, tender.side)
-        after = _with(self._rows.get(key, _NONE), tender.side, open_wh=tender.wh)
-        reached = after.most_drawn if tender.side is Side.BUY else after.most_injected
+        before = self._rows.get(key, _NONE)
+        is_buy = tender.side is Side.BUY
+        reached = tender.wh + (before.most_drawn if is_buy else before.most_injected)
         if reached > most:
             raise Refused(
                 MarketReason.POSITION_LIMIT,
                 f"{tender.wh} Wh more would make {reached} Wh of meter {tender.meter_id} in the interval;"
                 f" {most} Wh is the most",
             )
-        self._rows[key] = after
+        self._rows[key] = _with(before, tender.side, 0, tender.wh)
 
     def restore(self, order: Order, open_wh: int, agreed_wh: int, bound_wh: int) -> None:
         """What was counted of an order before; whether its meter may still do so is not asked."""
@@ -129,20 +130,16 @@ class Positions:
 def _with(
     position: Position, side: Side, wh: int = 0, open_wh: int = 0, bound_wh: int = 0
 ) -> Position:
-    if side is Side.BUY:
-        return Position(
-            Wh(position.bought + wh),
-            position.sold,
-            Wh(position.open_bought + open_wh),
-            position.open_sold,
-            Wh(position.bound_bought + bound_wh),
-            position.bound_sold,
-        )
-    return Position(
-        position.bought,
-        Wh(position.sold + wh),
-        position.open_bought,
-        Wh(position.open_sold + open_wh),
-        position.bound_bought,
-        Wh(position.bound_sold + bound_wh),
+    # In place of `msgspec.structs.replace`, which is for names.
+    bought, sold, open_bought, open_sold, bound_bought, bound_sold = msgspec.structs.astuple(
+        position
     )
+    if side is Side.BUY:
+        bought, open_bought, bound_bought = (
+            bought + wh,
+            open_bought + open_wh,
+            bound_bought + bound_wh,
+        )
+    else:
+        sold, open_sold, bound_sold = sold + wh, open_sold + open_wh, bound_sold + bound_wh
+    return Position(bought, sold, open_bought, open_sold, bound_bought, bound_sold)

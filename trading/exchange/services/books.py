@@ -78,6 +78,9 @@ class Books:
         return answer
 
     def _heard(self, records: Sequence[Record]) -> None:
+        if not self._made:
+            # Nobody has looked since it changed last.
+            return
         for record in records:
             if isinstance(record, OrderRecord):
                 self._made.pop(record.order.interval.start_ns, None)
