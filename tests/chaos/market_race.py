@@ -28,7 +28,7 @@ from trading.reasons import MarketReason
 # Of each kind, at each of the two exchanges; and of locks.
 _TENDERS = 1_000
 # The source has a tenth of what is offered; of buys that fit, the buyer has money for so many until the operator takes
-# half of it away.
+# a quarter of it away.
 _SOURCE_W, _FITTING, _AFFORDABLE = 1e6, 0.1, 0.8
 _GRID = f"""
 name: race
@@ -93,7 +93,7 @@ def raced(directory: Path, tenders: int, start: Start) -> Found:
     grid.write_text(_GRID)
     with ExitStack() as stack:
         options = stack.enter_context(network(directory / "run", grid))
-        power = stack.enter_context(PowerClient(options.northbound))
+        power = stack.enter_context(PowerClient(options.northbound, timeout_s=PATIENCE_S))
         exchanges = [
             stack.enter_context(_exchange(directory, name, options.northbound))
             for name in ("one", "other")
@@ -150,8 +150,8 @@ def _racers(dgm: MarketDaemon, client: MarketClient, tenders: int) -> Iterator[R
                 interval.start_unix_ns,
                 interval.length_ns,
             )
-    # In small pieces, half of what there is.
-    yield Withdrawals("c", dgm.server, "ann", tenders, money // (2 * tenders))
+    # In small pieces, a quarter of what there is: with the rest both buyers can still pay for more than the source has.
+    yield Withdrawals("c", dgm.server, "ann", tenders, money // (4 * tenders))
 
 
 class _Watched:

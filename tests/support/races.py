@@ -19,6 +19,7 @@ from digitalgrid.client.errors import RequestRefused
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.ledgers import ledger, lock
 from tests.support.market_daemon import KEYS
+from tests.support.patience import PATIENCE_S
 from tests.support.programs import DIES_WITH_PARENT
 from trading.client.blocking import MarketClient
 from trading.client.signing import Signer
@@ -94,7 +95,7 @@ def run(race: Race) -> Ended:
             call, party = partial(_withdraw, race), "operator"
     signer = Signer(party, KEYS[party])
     with (
-        MarketClient(race.server, signer=signer) as client,
+        MarketClient(race.server, signer=signer, timeout_s=PATIENCE_S) as client,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
         return Counter(pool.map(lambda number: call(client, number), range(race.count)))
