@@ -3,7 +3,9 @@
 ``python -m digitalgrid.reasons`` prints them as the table in docs/refusals.md.
 """
 
+from collections.abc import Iterable
 from enum import Enum, StrEnum
+from typing import Self
 
 
 class RefusalCode(Enum):
@@ -29,18 +31,26 @@ _ABORTED = RefusalCode.ABORTED
 _UNAVAILABLE = RefusalCode.UNAVAILABLE
 
 
-class Reason(StrEnum):
-    """Why something is refused: the ``reason`` of google.rpc.ErrorInfo. Each has one gRPC status."""
+class ExplainedReason(StrEnum):
+    """A reason with its gRPC status, what it means, and what to do; ``field``: of the request, if it is always the same
+    that is wrong. Members are (value, code, meaning, remedy), or (value, code, field, meaning, remedy).
+    """
 
     code: RefusalCode
+    field: str
     meaning: str
     remedy: str
 
-    def __new__(cls, value: str, code: RefusalCode, meaning: str, remedy: str) -> "Reason":
+    def __new__(cls, value: str, code: RefusalCode, *words: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
-        member.code, member.meaning, member.remedy = code, meaning, remedy
+        *field, member.meaning, member.remedy = words
+        member.code, member.field = code, "".join(field)
         return member
+
+
+class Reason(ExplainedReason):
+    """Why something is refused: the ``reason`` of google.rpc.ErrorInfo. Each has one gRPC status."""
 
     # The message itself.
     MALFORMED_MESSAGE = (
@@ -492,14 +502,21 @@ class Reason(StrEnum):
     )
 
 
-def refusals_table() -> str:
-    """All reasons as a Markdown table."""
-    lines = ["| reason | gRPC status | meaning | what to do |", "|---|---|---|---|"]
-    lines += [
-        f"| `{each}` | {each.code.name} | {each.meaning} | {each.remedy} |" for each in Reason
-    ]
+def reasons_table(reasons: Iterable[ExplainedReason]) -> str:
+    """As a Markdown table; fields have a column where any reason has one."""
+    told = list(reasons)
+    has_fields = any(each.field for each in told)
+    head = ["reason", "gRPC status", *["field"] * has_fields, "meaning", "what to do"]
+    lines = [_line(head), "|" + "---|" * len(head)]
+    for each in told:
+        field = [f"`{each.field}`" if each.field else ""] if has_fields else []
+        lines.append(_line([f"`{each}`", each.code.name, *field, each.meaning, each.remedy]))
     return "\n".join(lines)
 
 
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 if __name__ == "__main__":
-    print(refusals_table())  # noqa: T201 - `python -m` pastes it into the documentation
+    print(reasons_table(Reason))  # noqa: T201 - `python -m` pastes it into the documentation

@@ -3,9 +3,7 @@
 ``python -m trading.reasons`` prints them as the table in docs/trading.md.
 """
 
-from enum import StrEnum
-
-from digitalgrid.reasons import RefusalCode
+from digitalgrid.reasons import ExplainedReason, RefusalCode, reasons_table
 
 _INVALID = RefusalCode.INVALID_ARGUMENT
 _NOT_FOUND = RefusalCode.NOT_FOUND
@@ -15,21 +13,8 @@ _PRECONDITION = RefusalCode.FAILED_PRECONDITION
 _EXHAUSTED = RefusalCode.RESOURCE_EXHAUSTED
 
 
-class MarketReason(StrEnum):
+class MarketReason(ExplainedReason):
     """``field`` is what of the tender it is about; empty where it is none of it."""
-
-    code: RefusalCode
-    field: str
-    meaning: str
-    remedy: str
-
-    def __new__(
-        cls, value: str, code: RefusalCode, field: str, meaning: str, remedy: str
-    ) -> "MarketReason":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.code, member.field, member.meaning, member.remedy = code, field, meaning, remedy
-        return member
 
     # The tender itself.
     NOT_A_WHOLE_NUMBER = (
@@ -496,16 +481,5 @@ class Refused(Exception):
         self.field = reason.field if field is None else field
 
 
-def reasons_table() -> str:
-    """All reasons as a Markdown table."""
-    lines = ["| reason | gRPC status | field | meaning | what to do |", "|---|---|---|---|---|"]
-    lines += [
-        f"| `{each}` | {each.code.name} | {f'`{each.field}`' if each.field else ''}"
-        f" | {each.meaning} | {each.remedy} |"
-        for each in MarketReason
-    ]
-    return "\n".join(lines)
-
-
 if __name__ == "__main__":
-    print(reasons_table())  # noqa: T201 - `python -m` pastes it into the documentation
+    print(reasons_table(MarketReason))  # noqa: T201 - `python -m` pastes it into the documentation
