@@ -205,7 +205,9 @@ class Converter:
             far_end_w = min(far_end_w, received_w)
         if far_end_w <= 0.0:
             return 0
-        most_w = self._throttled_w(flow, seconds) if flow.curtailed else math.inf
+        # A grant of a trickle's size says nothing yet of who has just been selected: that plays all that it holds.
+        short = flow.curtailed and not flow.awaited
+        most_w = self._throttled_w(flow, seconds) if short else math.inf
         most_w = min(most_w, flow.through_w)
         if flow.keeps_back:
             most_w = min(most_w, flow.need_w) * (1.0 - KEPT_BACK)

@@ -151,6 +151,25 @@ class TestFaults:
         assert demanded(ways) == {2} and len(switches(ways)) == 1
         ways.assert_sound()
 
+    def test_what_was_just_selected_keeps_nothing_back_while_its_grant_is_late(self) -> None:
+        """All that it was granted so far is its trickle, by which it still fills, and which is no rate to go on at."""
+        ways = TwoWays(3)
+        ways.program(1, 0, trickle=TRICKLE)
+        ways.run_ms(4000)
+        ways.program(2, 1, standby=True, trickle=TRICKLE)
+        ways.run_ms(800)
+        late = ways.ways[1][-2]
+        ways.network.delay_to[late] = ways.network.now_ns + 600 * 10**6
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(5)
+        ways.network.withdraw(LOAD, WORKING, promise_stands=True)
+        missing_ms = 0.0
+        while missing_ms < 1.0:
+            missing_ms += sum(ways.missing_ms(5))
+        sink = ways.network.nodes[LOAD].device
+        assert ways.network.now_ns < ways.network.delay_to[late]
+        assert sum(flow.buffer_mj for flow in sink.flows) / ways.power_w <= 1.0
+
     @pytest.mark.parametrize("way", [0, 1])
     @pytest.mark.parametrize("late_ms", [0, 80])
     def test_a_fault_amid_a_move_selects_the_standby_and_not_what_still_charges(
