@@ -60,6 +60,11 @@ class Punctuality:
         return max(self._lateness.recent_ns, self._stalls.recent_ns)
 
     @property
+    def told_ns(self) -> int:
+        """By how much it may be silent for longer than usual, as it tells its neighbours."""
+        return max(self.late_again_ns, self._waiting_ns)
+
+    @property
     def leeway_ns(self) -> int:
         """What a silent neighbour is given beyond the slack, which is for the usual.
 
@@ -67,7 +72,12 @@ class Punctuality:
         neighbour may have had no more of it.
         """
         late_ns = max(0, 2 * self.late_again_ns - self._config.hello_slack_ns)
-        return late_ns + round(self._config.dead_ns * self._waits / (1.0 - self._waits))
+        return late_ns + self._waiting_ns
+
+    @property
+    def _waiting_ns(self) -> int:
+        """By how much longer a dead interval takes for who waits for a processor as this router does."""
+        return round(self._config.dead_ns * self._waits / (1.0 - self._waits))
 
     @property
     def cushion(self) -> Cushion:

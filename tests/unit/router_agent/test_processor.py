@@ -46,6 +46,7 @@ def test_a_silence_is_counted_in_the_time_in_which_the_router_could_have_run() -
     assert punctuality.leeway_ns == 0
     punctuality.note_waiting(0.75)
     assert punctuality.leeway_ns == 3 * CONFIG.dead_ns
+    assert punctuality.told_ns == 3 * CONFIG.dead_ns, "its neighbours are to wait for it likewise"
 
 
 def test_a_router_that_gets_no_time_at_all_waits_for_nobody_for_ever() -> None:
