@@ -4,7 +4,7 @@ watcher is owed the newest state of each circuit that changed since it last read
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal
@@ -49,7 +49,7 @@ class CircuitFeed:
             while True:
                 await told.news_after(place)
                 await self._gate.enter(lambda: told.journal.has_urgent(place))  # noqa: B023
-                with self._gate.working():
+                with self._gate.working() if told.is_to_make(place, most_bytes) else nullcontext():
                     answer, place = told.answer(place, most_bytes, seen)
                 if answer:
                     yield self._gate.send(answer)
@@ -130,6 +130,10 @@ class _Told:
             if self.journal.newest > place.number:
                 return
             await self._news.wait()
+
+    def is_to_make(self, place: Place, most_bytes: int) -> bool:
+        """Whether it takes a while to say what follows a place: of several circuits, and nobody was told it yet."""
+        return most_bytes > 0 and place not in self._answers
 
     def answer(self, place: Place, most_bytes: int, seen: dict[int, bytes]) -> tuple[bytes, Place]:
         """What follows a place, the same bytes for all who are there; one circuit where no bytes are allowed for.

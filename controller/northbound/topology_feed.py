@@ -5,7 +5,7 @@ A watcher is owed what changed since it last read.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from controller.core.errors import Refusal
 from controller.northbound.topology_codec import Key, Kind, Picture, is_urgent
@@ -53,7 +53,7 @@ class TopologyFeed:
             while True:
                 await self._news_after(place)
                 await self._gate.enter(lambda: self._journal.has_urgent(place))  # noqa: B023
-                with self._gate.working():
+                with nullcontext() if place in self._answers else self._gate.working():
                     answer, place = self._after(place, changes_only=changes_only)
                 yield self._gate.send(answer)
 

@@ -75,7 +75,9 @@ class Gate:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """What is done inside, without giving the loop to others, is charged."""
+        """What is done inside, without giving the loop to others, is charged. Not for what takes little: looks at a
+        thread's clock may take as long as a message, so of answers that many share only the making is charged.
+        """
         begun_s = time.thread_time()
         try:
             yield

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 import msgspec
 
@@ -132,7 +132,7 @@ class PageFeed:
             await self._gate.enter(lambda: current.journal.has_urgent(place))  # noqa: B023
             if not current.journal.reaches(place):
                 return
-            with self._gate.working():
+            with self._gate.working() if current.is_to_make(place) else nullcontext():
                 answer, place = current.answer(place)
                 said = packed(answer) if answer else b""
             if said:
@@ -251,6 +251,10 @@ class _Told:
         while self.is_current and self.journal.newest <= place.number:
             await self._news.wait()
         return self.is_current
+
+    def is_to_make(self, place: Place) -> bool:
+        """Whether nobody who was there has been told yet what follows a place."""
+        return place not in self._answers
 
     def answer(self, place: Place) -> tuple[bytes, Place]:
         """What follows a place, the same bytes for all who are there."""
