@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from controller.store.etcd.access import EtcdAccess
 from digitalgrid.client import AsyncPowerClient
@@ -81,6 +82,17 @@ class Cluster:
         return history
 
 
+def etcd_store(etcd: EtcdCluster, profile: Profile) -> dict[str, Any]:
+    """What the configuration of a controller says of its store."""
+    return {
+        "etcd": {
+            "endpoints": list(etcd.endpoints),
+            "prefix": _PREFIX,
+            "lease_ttl_s": profile.lease_ttl_s,
+        }
+    }
+
+
 @asynccontextmanager
 async def cluster(profile: Profile, seed: int) -> AsyncIterator[Cluster]:
     """Started, connected and led by somebody."""
@@ -91,13 +103,7 @@ async def cluster(profile: Profile, seed: int) -> AsyncIterator[Cluster]:
             directory, heartbeat_ms=profile.heartbeat_ms, election_ms=profile.election_ms
         )
         with etcd, Elections(etcd.endpoints, _PREFIX) as elections:
-            store = {
-                "etcd": {
-                    "endpoints": list(etcd.endpoints),
-                    "prefix": _PREFIX,
-                    "lease_ttl_s": profile.lease_ttl_s,
-                }
-            }
+            store = etcd_store(etcd, profile)
             daemons = Daemons([Daemon(f"dgc{index}", directory, store) for index in (1, 2, 3)])
             async with (
                 daemons,

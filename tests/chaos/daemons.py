@@ -88,6 +88,10 @@ class Daemon:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
     def resident_bytes(self) -> int:
         """What it takes of the memory."""
         status = Path(f"/proc/{self._running().pid}/statm").read_text(encoding="ascii")

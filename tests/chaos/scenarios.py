@@ -12,6 +12,7 @@ from tests.chaos.failover import (
     leader_failover_tuned,
 )
 from tests.chaos.kill9 import kill9
+from tests.chaos.market_controllers import MOMENTS, market_controller, market_leader
 from tests.chaos.market_flood import market_flood
 from tests.chaos.market_kills import ROUNDS, market_kills
 from tests.chaos.market_race import market_race
@@ -50,6 +51,8 @@ SCENARIOS = {
         Scenario("restart", 20, restart),
         Scenario("switchover", 20, switchover),
         Scenario("market-kills", ROUNDS, market_kills),
+        Scenario("market-controller", len(MOMENTS), market_controller),
+        Scenario("market-leader", len(MOMENTS), market_leader),
         Scenario("market-race", 1, market_race),
         Scenario("market-flood", 3, market_flood),
         Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),

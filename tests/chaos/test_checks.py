@@ -1,6 +1,7 @@
 """The checks of chaos find what they are there to find."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,11 @@ from tests.chaos.checks import Findings, check_promises, stale_writes, unsettled
 from tests.chaos.fleet import History, Mutated
 from tests.chaos.grids import tight_grid
 from tests.chaos.journal import Journal
+from tests.chaos.killing_exchange import Killing, order_for
 from tests.chaos.limits import Commitments
+from tests.support.sagas import trade
+from trading.core.trades import State
+from trading.market.records import TradeRecord
 
 REQUEST = pb.PowerRequest(request_id="q1", sink_id="load1a", power_w=50e3)
 
@@ -153,3 +158,17 @@ def test_what_exceeds_a_limit_is_noticed_when_it_is_committed() -> None:
     assert "load load1a" in exceeded
     commitments.remove("r1", hop(2, 1, 60e3))
     assert commitments.add("r1", hop(3, 1, 50e3)) == []
+
+
+def test_an_exchange_kills_when_a_trade_comes_to_the_state_that_it_waits_for(
+    tmp_path: Path,
+) -> None:
+    held, holding = (
+        TradeRecord(trade(state), 1, "call", 1) for state in (State.HELD, State.HOLDING)
+    )
+    path = tmp_path / "kills"
+    assert order_for(path, [held]) is None
+    order = Killing(State.HELD, victim=7, delay_s=0.5)
+    order.write(path)
+    assert order_for(path, [holding]) is None
+    assert order_for(path, [holding, held]) == order

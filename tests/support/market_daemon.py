@@ -47,7 +47,9 @@ _ENDED = {
 
 
 class MarketDaemon:
-    """Started and killed as often as a test likes, on one state directory."""
+    """Started and killed as often as a test likes, on one state directory. ``controller``: its address, or all those of
+    a cluster, with commas.
+    """
 
     def __init__(self, directory: Path, controller: str, server: str = "", **changes: Any) -> None:
         self.server = server or f"127.0.0.1:{free_ports(1)[0]}"
@@ -62,7 +64,10 @@ class MarketDaemon:
             content[key] = {**content[key], **value} if isinstance(value, dict) else value
         self._file.write_text(
             market_file(
-                listen=self.server, controller=[controller], state_dir=str(self.state), **content
+                listen=self.server,
+                controller=controller.split(","),
+                state_dir=str(self.state),
+                **content,
             )
         )
         self._log = directory / "dgm.log"

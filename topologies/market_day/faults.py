@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -194,34 +194,30 @@ class Faults:
         await until(start_ns + _S)
         trades = await self._delivering(start_ns)
         fault.concerned = {each.trade_id for each in trades}
-        _, from_ns, before_mj = await self._counted(trades)
+        before = await self._counted(trades)
+        ends_ns = time.monotonic_ns() + start_ns + market.length_ns - time.time_ns()
         self._say("kill -9 of the controller: power flows on")
         self._emulation.kill_controller()
         await asyncio.sleep(_AWAY_S)
         self._emulation.restart_controller()
-        back_ns, _, after_mj = await self._counted(trades)
-        flowed_ns = min(back_ns, start_ns + market.length_ns) - from_ns
-        fault.found["seconds"] = flowed_ns / _S
+        after = await self._counted(trades)
+        fault.found["seconds"] = min(
+            (after[key][0] - before[key][0]) / NS_PER_S for key in fault.concerned
+        )
         fault.found["flowed"] = {
-            each.trade_id: (after_mj[each.trade_id] - before_mj[each.trade_id])
-            / (each.wh * MJ_PER_WH * flowed_ns / market.length_ns)
+            each.trade_id: _share_of(each, before[each.trade_id], after[each.trade_id], ends_ns)
             for each in trades
         }
 
-    async def _counted(self, trades: list[pb.Transaction]) -> tuple[int, int, dict[str, int]]:
-        """When it was asked and answered what the routers of sinks have counted of each (mJ), once all are heard."""
+    async def _counted(self, trades: list[pb.Transaction]) -> dict[str, tuple[int, int]]:
+        """When the router of each trade's sink has counted how many mJ of it, by its clock, once all are heard."""
         routers = {each.trade_id: _BY_PARTY[each.buyer].router for each in trades}
         deadline_s = time.monotonic() + _HEARD_WITHIN_S
         while True:
-            asked_ns = time.time_ns()
             with suppress(ControllerUnreachable):
-                meters = (await self._client.read_meters()).meters
-                books = {each.router_id: each.circuits for each in meters}
+                books = {each.router_id: each for each in (await self._client.read_meters()).meters}
                 if books.keys() >= set(routers.values()):
-                    counted = {
-                        t.trade_id: _delivered_mj(books[routers[t.trade_id]], t) for t in trades
-                    }
-                    return asked_ns, time.time_ns(), counted
+                    return {t.trade_id: _delivered(books[routers[t.trade_id]], t) for t in trades}
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"not all routers' meters are read within {_HEARD_WITHIN_S:g} s")
             await asyncio.sleep(_POLL_S)
@@ -344,8 +340,19 @@ def too_much(
     return seller, buyer_party, -less_wh
 
 
-def _delivered_mj(circuits: Iterable[power_link_pb.CircuitMeter], trade: pb.Transaction) -> int:
-    return sum(each.delivered_mj for each in circuits if each.circuit_id == trade.circuit_id)
+def _delivered(books: power_link_pb.RouterMeters, trade: pb.Transaction) -> tuple[int, int]:
+    """When, by the machine's monotonic clock, and how many mJ until then."""
+    counted = (c.delivered_mj for c in books.circuits if c.circuit_id == trade.circuit_id)
+    return books.time_ns, sum(counted)
+
+
+def _share_of(
+    trade: pb.Transaction, before: tuple[int, int], after: tuple[int, int], ends_ns: int
+) -> float:
+    """Of what is agreed, what was delivered between two readings, the later one perhaps after the interval's end."""
+    passed_ns = min(after[0], ends_ns) - before[0]
+    agreed_mj = trade.wh * MJ_PER_WH * passed_ns / trade.interval.length_ns
+    return (after[1] - before[1]) / agreed_mj
 
 
 def _told(trade: pb.Transaction) -> str:
