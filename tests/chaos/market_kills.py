@@ -15,6 +15,7 @@ from tests.chaos.market_books import MarketBooks
 from tests.chaos.report import Progress, Report
 from tests.support.market_daemon import MarketDaemon, market_daemon, tender
 from tests.support.networks import LINE3, network
+from trading.client.blocking import MarketClient
 from trading.core.trades import State
 
 # Steps of a trade that goes well, and of one for which the network has no way.
@@ -28,6 +29,7 @@ STEPS = [(state, is_before) for state in (*_WELL, *_REFUSED) for is_before in (T
 # Each of them three times.
 ROUNDS = 3 * len(STEPS)
 _DIES_WITHIN_S = 30.0
+_POLL_S = 0.1
 
 
 async def market_kills(rounds: int, seed: int, progress: Progress) -> Report:
@@ -75,9 +77,9 @@ def trade_between(dgm: MarketDaemon, order_id: str, *, refused: bool = False) ->
     """
     try:
         with dgm.client("bob") as bob, dgm.client("ann") as ann:
-            interval = ann.market().intervals[-1].interval
             if any(o.tender.order_id == order_id for o in ann.list_tenders("ann")):
                 return
+            interval = _untouched(ann)
             bob.create_tenders([tender(pb.SIDE_SELL, "bob", interval, order_id)])
             bid = tender(pb.SIDE_BUY, "ann", interval, order_id)
             if refused:
@@ -86,3 +88,15 @@ def trade_between(dgm: MarketDaemon, order_id: str, *, refused: bool = False) ->
     except PowerError:
         # It died meanwhile.
         return
+
+
+def _untouched(ann: MarketClient) -> pb.Interval:
+    """An interval in which there was no trade: where the network has refused one between two meters, a continuous
+    market does not ask it again.
+    """
+    taken = {each.tender.interval.start_unix_ns for each in ann.list_tenders("ann")}
+    while True:
+        interval = ann.market().intervals[-1].interval
+        if interval.start_unix_ns not in taken:
+            return interval
+        time.sleep(_POLL_S)
