@@ -339,17 +339,27 @@ class Runtime:
         task.add_done_callback(self._tasks.discard)
 
     def _arm(self) -> None:
-        """Wake when the market next has something to do, or to look at the clock again."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Wake when the market next has something to do, or to look at the clock again.
+
+        A timer that is due earlier stays: one that was made anew by each command would never come where commands do
+        in each turn of the loop.
+        """
         next_ns = self.market.next_deadline_ns()
         wait_s = _MAX_SLEEP_S
         if next_ns is not None:
             wait_s = min(max(0.0, (next_ns - self.now_ns()) / NS_PER_S), _MAX_SLEEP_S)
-        self._timer = self._loop.call_later(wait_s, self.wake)
+        at_s = self._loop.time() + wait_s
+        if self._timer is not None:
+            if self._timer.when() <= at_s:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at_s, self.wake)
 
     def wake(self) -> None:
         """Look at the clock now: deadlines that have come are dealt with, some at a time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._is_closed or self.failure.done():
             return
         self._let(self.market.tick)

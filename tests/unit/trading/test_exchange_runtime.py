@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from digitalgrid.units import NS_PER_S
@@ -305,6 +306,27 @@ async def test_more_than_can_be_written_down_is_refused(
     waiting.release()
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(each, Refused) for each in answers) == 10
+    await exchange.close()
+
+
+@in_loop
+async def test_a_gate_closes_also_while_commands_come_in_each_turn(tmp_path: Path) -> None:
+    others = Others()
+    exchange = runtime(others, journal(tmp_path))
+    exchange.start()
+    wanted = tender(others, "ann", Side.BUY)
+    await exchange.create_tenders([wanted], mandate_holds=True)
+    (session,) = exchange.market.sessions.values()
+    others.now_ns = session.start_ns - SETTINGS.rules.gate_ns
+    said_again: list[asyncio.Future[Any]] = []
+    while session.phase is Phase.OPEN and len(said_again) < 500:
+        again = msgspec.structs.replace(wanted, nonce=wanted.nonce + 1 + len(said_again))
+        said_again.append(
+            asyncio.ensure_future(exchange.create_tenders([again], mandate_holds=True))
+        )
+        await asyncio.sleep(0)
+    assert session.phase is not Phase.OPEN
+    await asyncio.gather(*said_again)
     await exchange.close()
 
 
