@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
-from trading.ledger.key_files import read_key, write_new_key
+from trading.ledger.key_files import flush_directory, read_key, write_new_key
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger, Receipt
 from trading.ledger.log_file import open_to_look
@@ -85,18 +85,23 @@ class State:
         before = ledger.rotated(key)
         if before is not None:
             return before
-        done = ledger.rotate(_key(self._directory / _NEXT_KEY), key)
+        self._end_rotation(ledger.head().key_id)
+        done = ledger.rotate(write_new_key(self._directory / _NEXT_KEY), key)
         self._end_rotation(ledger.head().key_id)
         return done
 
     def _end_rotation(self, signs: bytes) -> None:
-        """``signs``: the id of the key that the log has by now. A next one that it has not yet is kept for the next
-        time.
+        """``signs``: the id of the key that the log has by now. A next one of which the log says nothing is never
+        taken: who knows how long it lay about.
         """
-        following = self._directory / _NEXT_KEY
-        if following.exists() and read_key(following).key_id == signs:
-            following.replace(self._directory / LOG_KEY)
-            _flush(self._directory)
+        log_key, following = self._directory / LOG_KEY, self._directory / _NEXT_KEY
+        if not following.exists():
+            return
+        if read_key(log_key).key_id == signs:
+            following.unlink()
+        elif read_key(following).key_id == signs:
+            following.replace(log_key)
+        flush_directory(self._directory)
 
 
 def missing_part(directory: Path) -> str:
@@ -154,15 +159,4 @@ def _keep_private(path: Path) -> None:
 def _key(path: Path) -> SigningKey:
     if path.exists():
         return read_key(path)
-    key = write_new_key(path)
-    _flush(path.parent)
-    return key
-
-
-def _flush(directory: Path) -> None:
-    """Which names are in it is durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return write_new_key(path)

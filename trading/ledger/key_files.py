@@ -2,12 +2,12 @@
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
 from trading.ledger.keys import SigningKey
 
-_MODE = 0o600
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # Bytes: two digits each of 32, and room for a line's end; whatever is longer is no key.
 _MOST_BYTES = 80
@@ -36,11 +36,29 @@ def read_key(path: Path) -> SigningKey:
 
 
 def write_new_key(path: Path) -> SigningKey:
-    """A new key in a new file, durable. Raises FileExistsError: no key is ever written over."""
+    """A new key in a new file, durable and whole from the moment it is there, wherever its maker is killed. Raises
+    FileExistsError: no key is ever written over.
+    """
     key = SigningKey.new()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.seed.hex().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    # For its owner only, as all that mkstemp makes.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.seed.hex().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a renaming, it fails where something has the name.
+        os.link(name, path)
+    finally:
+        Path(name).unlink()
+    flush_directory(path.parent)
     return key
+
+
+def flush_directory(directory: Path) -> None:
+    """Which names are in it is durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -24,6 +24,8 @@ _NONCE_BYTES = 16
 # An entry is written under this key by the ledger itself; clients' keys do not begin so.
 _OWN = "ledger/"
 _ROTATION = f"{_OWN}key/"
+# Where nobody gives it a key: what clients call theirs is never one of these.
+_UNNAMED_ROTATION = f"{_OWN}unnamed-key/"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -211,7 +213,7 @@ class Ledger:
     def rotate(self, signer: SigningKey, key: str = "") -> Receipt:
         """Another key signs from now on; the present one says so. Under one ``key`` once; without any, each time."""
         entry = pb.Entry(log_key=pb.LogKey(public_key=signer.public_key))
-        under = f"{_ROTATION}{key or self._tree.size}"
+        under = f"{_ROTATION}{key}" if key else f"{_UNNAMED_ROTATION}{self._tree.size}"
         (done,) = self._write_all([(under, entry)], following=signer)
         if isinstance(done, LedgerRefused):
             raise done

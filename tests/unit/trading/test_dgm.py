@@ -17,6 +17,7 @@ from trading.exchange.config import ExchangeConfig
 from trading.exchange.journal import Journal
 from trading.exchange.state import State, StateInUse, StateMissing
 from trading.ledger.key_files import read_key
+from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger
 from trading.ledger.sqlite_storage import SqliteStorage
 
@@ -166,12 +167,15 @@ def test_a_log_that_gets_another_key_has_one_wherever_it_is_killed(
     state = begun(tmp_path)
     first = read_key(tmp_path / "log.key")
     ledger = state.opening_ledger("test", Clock())()
-    at = {None: None, "before the log says so": Ledger, "after it": State}[killed]
-    if at is None:
+    at: dict[str, tuple[type, str]] = {
+        "before the log says so": (Ledger, "rotate"),
+        "after it": (Path, "replace"),
+    }
+    if killed is None:
         assert [state.rotate(ledger, "monday").is_new for _ in range(2)] == [True, False]
     else:
         with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
-            dying.setattr(at, "rotate" if at is Ledger else "_end_rotation", die)
+            dying.setattr(*at[killed], die)
             state.rotate(ledger, "monday")
     ledger.close()
     state = State(tmp_path)
@@ -187,6 +191,27 @@ def test_a_log_that_gets_another_key_has_one_wherever_it_is_killed(
     again.close()
     assert not (tmp_path / "log.key.next").exists()
     assert CliRunner().invoke(main, ["store", "verify", str(tmp_path)]).exit_code == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"00" * 32])
+def test_a_next_key_that_the_log_does_not_know_is_never_taken(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Half written, as those of before could be, or whole."""
+    state, left = begun(tmp_path), tmp_path / "log.key.next"
+    first = read_key(tmp_path / "log.key").public_key
+
+    def lies_about() -> None:
+        left.touch(mode=0o600)
+        left.write_bytes(content)
+
+    lies_about()
+    ledger = state.opening_ledger("test", Clock())()
+    assert (ledger.public_key, left.exists()) == (first, False)
+    lies_about()
+    state.rotate(ledger, "monday")
+    assert ledger.public_key not in (first, SigningKey.of_seed(bytes(32)).public_key)
+    ledger.close()
 
 
 def die(*_: object) -> None:

@@ -1,5 +1,7 @@
 """Secret keys stand in files of their own, which nobody else may read and nothing is written over."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -19,6 +21,20 @@ def test_no_key_is_written_over(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         write_new_key(tmp_path / "key")
     assert read_key(tmp_path / "key").public_key == before.public_key
+
+
+def test_a_key_file_is_whole_or_not_there_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as disk, pytest.raises(OSError, match="no space left"):
+        disk.setattr(os, "fsync", full)
+        write_new_key(tmp_path / "key")
+    assert not list(tmp_path.iterdir())
+    write_new_key(tmp_path / "key")
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])

@@ -338,7 +338,9 @@ def test_each_head_goes_on_from_those_before(storage: Storage) -> None:
 def test_another_key_signs_once_the_present_one_has_said_so(storage: Storage) -> None:
     book = with_money(storage, ann=10)
     following = SigningKey.new()
-    book.rotate(following)
+    seq = book.rotate(following).seq
+    # A client's key is never taken for one that nobody gave.
+    assert book.rotated(str(seq)) is None
     verify(storage.entries(), storage.head())
     assert Ledger(storage, following, Clock(), "test").balance("ann") == 10
     book.write("t", transfer("ann", "bob", 1))

@@ -183,13 +183,18 @@ def test_the_operator_gives_the_log_another_key_once_a_key_of_his_own() -> None:
         answer: pb.RotateKeyResponse = ask(service.RotateKey, request)
         return answer
 
-    first, again, other = rotate("k", 1), rotate("k", 2), rotate("l", 3)
-    assert first == again and KEY.public_key != first.log_public_key != other.log_public_key
+    first, again, other, later = (
+        rotate(key, nonce) for nonce, key in enumerate(("k", "k", "l", "k"), 1)
+    )
+    # Each time the key that this rotation gave it, also once another has followed.
+    assert (
+        first == again == later and KEY.public_key != first.log_public_key != other.log_public_key
+    )
     assert (first.seq, other.seq) == (book.size - 2, book.size - 1)
     assert ask(service.GetHead, pb.GetHeadRequest()).log_public_key == other.log_public_key
     with pytest.raises(LedgerRefused):
-        rotate("", 4)
-    by_ann = sign("RotateKey", pb.RotateKeyRequest(key="m"), "ann", 5, ANN, book.log_id)
+        rotate("", 5)
+    by_ann = sign("RotateKey", pb.RotateKeyRequest(key="m"), "ann", 6, ANN, book.log_id)
     with pytest.raises(Refused):
         ask(service.RotateKey, by_ann)
     assert book.size - 1 == other.seq

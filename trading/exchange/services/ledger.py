@@ -93,11 +93,17 @@ class LedgerService(LedgerServiceServicer):
         done = await self._ledger.rotate(request.key)
         if done.is_new:
             _log.warning("another key signs the log from entry %d on", done.seq + 1)
-        public_key = await self._ledger.ask(lambda book: book.public_key)
+        public_key = await self._ledger.ask(lambda book: _log_key(book, done.seq))
         return pb.RotateKeyResponse(seq=done.seq, log_public_key=public_key)
 
     async def _free(self, account: str) -> int:
         return await self._ledger.ask(lambda book: book.balance(account))
+
+
+def _log_key(book: Ledger, seq: int) -> bytes:
+    """That an entry names: others may have followed it."""
+    (signed,) = book.entries(seq, 1)
+    return ledger_pb2.Entry.FromString(signed.entry).log_key.public_key
 
 
 def _head(book: Ledger) -> pb.GetHeadResponse:
