@@ -31,7 +31,6 @@ from router_agent.device.remark import Remark
 from router_agent.failures import DeviceFailedError, Failures
 from router_agent.limits import read_load_limits, read_source_limits
 from router_agent.meter_file import MeterFile
-from router_agent.processor import ProcessorWait
 from router_agent.pulse import Pulse
 from router_agent.session import ControllerSession
 from router_agent.state import PromiseJournal
@@ -113,7 +112,6 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = loop.create_future()
         self._lines = Lines(loop, config.links, self)
-        self._processor = ProcessorWait()
         self._pulse = Pulse(self.device.lines, self._lines.send, config.hello_ns)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -314,7 +312,6 @@ class Agent:
         self._event("the timer", self._on_time, again=True)
 
     def _on_time(self, now_ns: int) -> list[Effect]:
-        self.device.note_waiting(self._processor.share(now_ns))
         return self.device.timer(now_ns) if now_ns >= self.device.next_deadline_ns() else []
 
     def _leave(self) -> None:

@@ -6,7 +6,6 @@ Cheap to import: the emulator forks routers from a process that has done so.
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# The sign of life (pulse.py) needs the interpreter once for each line, and waits so long for it (Python: 5 ms) each
-# time while the router works; where processor time is short, many times as long.
-_SWITCH_INTERVAL_S = 1e-3
-
 _Serving = Callable[[Agent], AbstractAsyncContextManager[int | None]]
 
 
@@ -58,7 +53,6 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     # A look for garbage among all circuits holds up whatever else this process does, also its sign of life (pulse.py):
     # with thousands of them for longer than neighbours wait, on a machine that is busy.
     spare_old()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         with spans as order_spans:
             asyncio.run(_run(config, serving, order_spans))

@@ -188,10 +188,6 @@ class RouterDevice:
             self._wake_by(now_ns)
         return self._sending.take_effects()
 
-    def note_waiting(self, share: float) -> None:
-        """So much of its time this router lately waited for a processor."""
-        self._punctuality.note_waiting(share)
-
     def timer(self, now_ns: int) -> list[Effect]:
         self._punctuality.note(self._wake_ns, now_ns)
         self.table.expire(now_ns)

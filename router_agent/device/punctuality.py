@@ -13,8 +13,6 @@ STALLS_REMEMBERED_NS = 10 * NS_PER_S
 USUAL_OVER_NS = 10 * NS_PER_S
 # No more than this or a tick, whichever is longer: a buffer is a capacitor, and has to be paid for.
 USUAL_AT_MOST_NS = 200 * NS_PER_MS
-# Of the time that it waits for a processor no more counts: a dead neighbour is found within ten dead intervals.
-_WAITS_AT_MOST = 0.9
 
 
 class Punctuality:
@@ -23,7 +21,6 @@ class Punctuality:
         self._lateness = Lateness(config.dead_ns, now_ns)
         self._stalls = Lateness(STALLS_REMEMBERED_NS, now_ns)
         self._usual = Lateness(USUAL_OVER_NS, now_ns)
-        self._waits = 0.0
 
     def note(self, due_ns: int, now_ns: int) -> None:
         """It was to be woken at ``due_ns``, and is awake now."""
@@ -35,10 +32,6 @@ class Punctuality:
     def note_tick(self, due_ns: int, now_ns: int) -> None:
         """A tick was to begin at ``due_ns``, and begins now."""
         self._lateness.note_tick(due_ns, now_ns)
-
-    def note_waiting(self, share: float) -> None:
-        """So much of its time it lately waited for a processor."""
-        self._waits = min(share, _WAITS_AT_MOST)
 
     @property
     def late_ns(self) -> int:
@@ -60,24 +53,9 @@ class Punctuality:
         return max(self._lateness.recent_ns, self._stalls.recent_ns)
 
     @property
-    def told_ns(self) -> int:
-        """By how much it may be silent for longer than usual, as it tells its neighbours."""
-        return max(self.late_again_ns, self._waiting_ns)
-
-    @property
     def leeway_ns(self) -> int:
-        """What a silent neighbour is given beyond the slack, which is for the usual.
-
-        Silence is counted in the time in which this router could have run: where all wait for a processor, its
-        neighbour may have had no more of it.
-        """
-        late_ns = max(0, 2 * self.late_again_ns - self._config.hello_slack_ns)
-        return late_ns + self._waiting_ns
-
-    @property
-    def _waiting_ns(self) -> int:
-        """By how much longer a dead interval takes for who waits for a processor as this router does."""
-        return round(self._config.dead_ns * self._waits / (1.0 - self._waits))
+        """What a silent neighbour is given beyond the slack, which is for the usual."""
+        return max(0, 2 * self.late_again_ns - self._config.hello_slack_ns)
 
     @property
     def cushion(self) -> Cushion:

@@ -34,7 +34,7 @@ class Sending:
         return effects
 
     def hello(self, line: Line, now_ns: int) -> None:
-        self._send(line, [line.hello(now_ns, self._punctuality.told_ns)])
+        self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
 
     def due_hellos(self, now_ns: int) -> None:
         for line in self._lines.values():
@@ -84,7 +84,7 @@ class Sending:
             # No power leaves by it: it need not have stood from the beginning.
             line.stand({}, now_ns)
         if line.out.stream is not None:
-            return [line.standing_frame(now_ns, self._punctuality.told_ns)]
+            return [line.standing_frame(now_ns, self._punctuality.late_again_ns)]
         return self.statements.frames(line, passing.index, now_ns, at_rest=passing.at_rest)
 
     def _send(self, line: Line, datagrams: Iterable[bytes]) -> None:
