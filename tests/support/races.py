@@ -119,11 +119,15 @@ def _tender(race: Tenders, client: MarketClient, number: int) -> str:
 
 
 def _withdraw(race: Withdrawals, client: MarketClient, number: int) -> str:
-    try:
-        client.withdraw(race.account, race.nano, f"{race.name} {number}")
-    except RequestRefused as refused:
-        return refused.reason
-    return ""
+    while True:
+        try:
+            client.withdraw(race.account, race.nano, f"{race.name} {number}")
+        except RequestRefused as refused:
+            # Another of the operator's words was heard first.
+            if refused.reason == MarketReason.STALE_NONCE:
+                continue
+            return refused.reason
+        return ""
 
 
 def _locks(race: Locks) -> Ended:

@@ -156,6 +156,12 @@ class Runtime:
             lambda now_ns: self.market.resolve(party, nonce, trade_id, ends, decision, now_ns)
         )
 
+    async def use_nonce(self, party: str, nonce: int) -> None:
+        """Of a party's word, whatever becomes of it. Raises Refused for one that was used: somebody else may say it
+        again.
+        """
+        await self._do(lambda now_ns: self.market.use_nonce(party, nonce, now_ns))
+
     async def preview(self, start_ns: int, mechanism: str | None = None) -> Cleared:
         """What would be traded if the gate closed now. Raises Refused, Unreachable."""
         asked = self.market.preview(start_ns, mechanism)

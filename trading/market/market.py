@@ -183,6 +183,13 @@ class Market:
             )
         return self._outcome(row.trade)
 
+    def use_nonce(self, party: str, nonce: int, now_ns: int) -> Outcome[None]:
+        """Of a word that something else than the market hears, or that is not heard at all. Raises Refused for one that
+        was used.
+        """
+        self._desk.use(party, nonce, now_ns)
+        return self._outcome(None)
+
     def refused(self) -> Outcome[None]:
         """What a command has changed that raised Refused: nothing but that its nonce is used up, which whoever saw its
         request must not be able to forget.

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from typing import Any, TypeVar
 
 import pytest
 
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as pb
-from tests.support.ledgers import KEY, Clock, ledger, lock
+from tests.support.ledgers import KEY, Clock, deposit, ledger, lock
 from tests.support.log_files import fill
+from tests.support.market_exchange import SETTINGS
 from trading.exchange.mandates import Mandates
 from trading.exchange.services.ledger import LedgerService
 from trading.ledger.keys import SigningKey
@@ -17,6 +19,7 @@ from trading.ledger.ledger import Ledger, Receipt
 from trading.ledger.mandates import sign
 from trading.ledger.merkle import extends, includes, leaf_hash
 from trading.ledger.refusals import LedgerReason, LedgerRefused
+from trading.market.market import Market
 from trading.reasons import MarketReason, Refused
 
 T = TypeVar("T")
@@ -40,10 +43,20 @@ class Here:
         return self.book.rotated(key) or self.book.rotate(SigningKey.new(), key)
 
 
+class Nonces:
+    """Of a market's desk, without a journal."""
+
+    def __init__(self) -> None:
+        self._market = Market(SETTINGS)
+
+    async def use_nonce(self, party: str, nonce: int) -> None:
+        self._market.use_nonce(party, nonce, 0)
+
+
 def served(trades: int = 4) -> tuple[LedgerService, Ledger]:
     book = ledger(clock=Clock())
     fill(book, trades)
-    return LedgerService(Here(book), Mandates(PUBLIC, "operator", book.log_id)), book
+    return LedgerService(Here(book), Mandates(PUBLIC, "operator", book.log_id), Nonces()), book
 
 
 def ask(call: Any, request: Any) -> Any:
@@ -136,9 +149,9 @@ def test_money_comes_in_once_a_key_and_only_by_the_operator() -> None:
 def test_money_leaves_up_to_what_is_free() -> None:
     service, book = served()
     balance = book.balance("bob")
-    for nano, key in ((balance + 1, "a"), (balance, "b")):
+    for nonce, (nano, key) in enumerate(((balance + 1, "a"), (balance, "b"))):
         request = pb.WithdrawRequest(key=key, account="bob", nano=nano)
-        sign("Withdraw", request, "operator", 1, OPERATOR, book.log_id)
+        sign("Withdraw", request, "operator", nonce, OPERATOR, book.log_id)
         if nano > balance:
             with pytest.raises(LedgerRefused) as caught:
                 ask(service.Withdraw, request)
@@ -149,15 +162,35 @@ def test_money_leaves_up_to_what_is_free() -> None:
     assert (answer.free_nano, answer.locked_nano) == (0, 0)
 
 
+def test_what_was_refused_is_not_carried_out_when_whoever_saw_it_says_it_again() -> None:
+    service, book = served()
+    balance = book.balance("bob")
+    request = pb.WithdrawRequest(key="w", account="bob", nano=balance + 5)
+    sign("Withdraw", request, "operator", 1, OPERATOR, book.log_id)
+    with pytest.raises(LedgerRefused):
+        ask(service.Withdraw, request)
+    book.write("deposit/later", deposit("bob", 5))
+    with pytest.raises(Refused) as caught:
+        ask(service.Withdraw, request)
+    assert caught.value.reason is MarketReason.STALE_NONCE
+    assert book.balance("bob") == balance + 5
+    # By the operator's new word it is; and said again it is answered as it was.
+    sign("Withdraw", request, "operator", 2, OPERATOR, book.log_id)
+    assert ask(service.Withdraw, request) == ask(service.Withdraw, request)
+    assert book.balance("bob") == 0
+
+
 def test_any_party_brings_back_what_an_escrow_has_once_its_time_is_over() -> None:
     service, book = served()
     book.write("early/lock", lock("early", refundable_unix_ns=10**18, ann=5))
     book.write("due/lock", lock("due", ann=5))
-    free = book.balance("ann")
+    free, nonces = book.balance("ann"), count()
 
     def refund(trade_id: str, by: SigningKey = ANN) -> int:
         request = pb.RefundRequest(trade_id=trade_id)
-        return int(ask(service.Refund, sign("Refund", request, "ann", 1, by, book.log_id)).seq)
+        return int(
+            ask(service.Refund, sign("Refund", request, "ann", next(nonces), by, book.log_id)).seq
+        )
 
     for trade_id, reason in (
         ("early", LedgerReason.NOT_REFUNDABLE_YET),

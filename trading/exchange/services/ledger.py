@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from digitalgrid.market.v1 import ledger_pb2
+from digitalgrid.market.v1 import ledger_pb2, market_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from trading.exchange.mandates import Mandates
@@ -34,10 +34,18 @@ class LedgerThread(Protocol):
         """Another key signs from then on."""
 
 
+class Nonces(Protocol):
+    """Of parties, which only grow, whatever they ask for."""
+
+    async def use_nonce(self, party: str, nonce: int) -> None:
+        """Raises Refused for one that was used."""
+
+
 class LedgerService(LedgerServiceServicer):
-    def __init__(self, ledger: LedgerThread, mandates: Mandates) -> None:
+    def __init__(self, ledger: LedgerThread, mandates: Mandates, nonces: Nonces) -> None:
         self._ledger = ledger
         self._mandates = mandates
+        self._nonces = nonces
 
     async def GetHead(self, request: pb.GetHeadRequest, context: Any) -> pb.GetHeadResponse:
         return await self._ledger.ask(_head)
@@ -69,32 +77,48 @@ class LedgerService(LedgerServiceServicer):
     async def Deposit(self, request: pb.DepositRequest, context: Any) -> pb.DepositResponse:
         self._mandates.check_operator("Deposit", request)
         body = ledger_pb2.Deposit(account=request.account, nano=request.nano)
-        done = await self._ledger.write(f"deposit/{request.key}", ledger_pb2.Entry(deposit=body))
+        key = f"deposit/{request.key}"
+        done = await self._write(key, ledger_pb2.Entry(deposit=body), request.mandate)
         return pb.DepositResponse(seq=done.seq, free_nano=await self._free(request.account))
 
     async def Withdraw(self, request: pb.WithdrawRequest, context: Any) -> pb.WithdrawResponse:
         self._mandates.check_operator("Withdraw", request)
         body = ledger_pb2.Withdrawal(account=request.account, nano=request.nano)
-        done = await self._ledger.write(
-            f"withdrawal/{request.key}", ledger_pb2.Entry(withdrawal=body)
-        )
+        key = f"withdrawal/{request.key}"
+        done = await self._write(key, ledger_pb2.Entry(withdrawal=body), request.mandate)
         return pb.WithdrawResponse(seq=done.seq, free_nano=await self._free(request.account))
 
     async def Refund(self, request: pb.RefundRequest, context: Any) -> pb.RefundResponse:
         """By any party, whoever's money it is: it goes nowhere else than where it came from."""
         self._mandates.party_of("Refund", request)
         body = ledger_pb2.Refund(trade_id=request.trade_id)
-        done = await self._ledger.write(f"{request.trade_id}/refund", ledger_pb2.Entry(refund=body))
+        key = f"{request.trade_id}/refund"
+        done = await self._write(key, ledger_pb2.Entry(refund=body), request.mandate)
         return pb.RefundResponse(seq=done.seq)
 
     async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
         self._mandates.check_operator("RotateKey", request)
         check_id(request.key, "key")
+        if await self._ledger.ask(lambda book: book.rotated(request.key)) is None:
+            await self._use(request.mandate)
         done = await self._ledger.rotate(request.key)
         if done.is_new:
             _log.warning("another key signs the log from entry %d on", done.seq + 1)
         public_key = await self._ledger.ask(lambda book: _log_key(book, done.seq))
         return pb.RotateKeyResponse(seq=done.seq, log_public_key=public_key)
+
+    async def _write(
+        self, key: str, entry: ledger_pb2.Entry, mandate: market_pb2.Mandate
+    ) -> Receipt:
+        """Under the word of a party. One that is said again is answered as before, if it was written then; if it was
+        refused it stays so.
+        """
+        if await self._ledger.ask(lambda book: book.seq_of(key)) is None:
+            await self._use(mandate)
+        return await self._ledger.write(key, entry)
+
+    async def _use(self, mandate: market_pb2.Mandate) -> None:
+        await self._nonces.use_nonce(mandate.party, mandate.nonce)
 
     async def _free(self, account: str) -> int:
         return await self._ledger.ask(lambda book: book.balance(account))

@@ -81,7 +81,7 @@ class MarketService(MarketServiceServicer):
                 "tenders",
             )
         party = self._exchange.mandates.party_of("CreateTenders", request)
-        await self._pauses.over(party)
+        await self._pause(party, request)
         read = codec.tenders_from_pb(request)
         tenders = [each for each in read if isinstance(each, Tender)]
         answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
@@ -91,6 +91,15 @@ class MarketService(MarketServiceServicer):
         for tender, result in zip(request.tenders, results, strict=True):
             _add(response, tender, result)
         return response
+
+    async def _pause(self, party: str, request: pb.CreateTendersRequest) -> None:
+        """Until the party is heard again. Raises Refused, with the nonces of its tenders used up."""
+        try:
+            await self._pauses.over(party)
+        except Refused:
+            last_nonce = request.mandate.nonce + len(request.tenders) - 1
+            await self._runtime.use_nonce(party, last_nonce)
+            raise
 
     async def CancelTender(
         self, request: pb.CancelTenderRequest, context: Any

@@ -38,7 +38,7 @@ async def start_server(exchange: Exchange, listen: str) -> tuple[grpc.aio.Server
     server = grpc.aio.server(interceptors=[Interceptor()], options=(*_OPTIONS, *LIMITS.options()))
     add_MarketServiceServicer_to_server(MarketService(exchange), server)
     add_SettlementServiceServicer_to_server(SettlementService(exchange), server)
-    ledger = LedgerService(exchange.ledger, exchange.mandates)
+    ledger = LedgerService(exchange.ledger, exchange.mandates, exchange.runtime)
     add_LedgerServiceServicer_to_server(ledger, server)
     names = [
         each.full_name
