@@ -248,7 +248,7 @@ class MarketReason(ExplainedReason):
         "RATE_LIMIT",
         _EXHAUSTED,
         "",
-        "the party tenders faster than is allowed",
+        "the party tenders, or says other things, faster than is allowed",
         "try again after `retry_delay`",
     )
     OVERLOADED = (

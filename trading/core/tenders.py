@@ -61,7 +61,9 @@ class Desk:
         self._standings = defaultdict(Standing, standings or {})
         # By party, of those whose last nonce has changed since :meth:`used` was asked.
         self._used: dict[str, int] = {}
-        self._buckets: dict[str, TokenBucket] = {}
+        # By party, of tenders and of all else that it says.
+        self._of_tenders: dict[str, TokenBucket] = {}
+        self._of_words: dict[str, TokenBucket] = {}
 
     def take(
         self,
@@ -74,7 +76,7 @@ class Desk:
         beside: Interval | None = None,
     ) -> Taken:
         """The order of a tender; Refused for any that cannot be. Taken or not, its nonce is used up: whoever saw one
-        that was refused does not place it later.
+        that was refused does not place it later. Nor is any free: whoever is looked at has spent of his rate.
 
         ``signature_holds`` says whoever knows keys, ``funds`` the ledger: what the party can still lock. ``cost`` is
         the most that the order can come to (see :func:`most_due`). ``beside``: an interval of another length that runs
@@ -84,18 +86,18 @@ class Desk:
             raise Refused(
                 MarketReason.BAD_SIGNATURE, f"the tender is not signed by party {tender.party}"
             )
+        self._check_rate(self._of_tenders, tender.party, tender.nonce, now_ns)
         standing = self._standings[tender.party]
         before = standing.orders.get(tender.order_id)
         if before is not None:
             # An answer that was lost is asked for by the same nonce, or by a newer one.
-            if whole(tender.nonce) and standing.nonce < tender.nonce <= _most_nonce(now_ns):
-                self._count(tender.party, tender.nonce, standing)
+            self._count_newer(tender.party, tender.nonce, standing, now_ns)
             return Taken(self._repeated(tender, before), is_new=False)
         self._use(tender.party, tender.nonce, standing, now_ns)
         check_tender(tender, self._rules, now_ns)
         _check_alone(tender.interval, beside)
         meter = self._meter_of(tender)
-        self._check_party(tender, standing, now_ns)
+        self._check_room(tender.party, standing)
         if cost > funds:
             raise Refused(
                 MarketReason.FUNDS,
@@ -107,6 +109,10 @@ class Desk:
         standing.orders[tender.order_id] = order
         standing.open_orders += 1
         return Taken(order, is_new=True)
+
+    def hear(self, party: str, nonce: int, now_ns: int) -> None:
+        """Anything else that a party says, as often as it may tender. Raises Refused, with the nonce used up."""
+        self._check_rate(self._of_words, party, nonce, now_ns)
 
     def use(self, party: str, nonce: int, now_ns: int) -> None:
         """Of a party's word, whatever becomes of it. Raises Refused for one that was used: it may be said again."""
@@ -120,6 +126,10 @@ class Desk:
         """By party, the last nonce of those that have used any since this was asked last."""
         used, self._used = self._used, {}
         return used
+
+    def _count_newer(self, party: str, nonce: int, standing: Standing, now_ns: int) -> None:
+        if whole(nonce) and standing.nonce < nonce <= _most_nonce(now_ns):
+            self._count(party, nonce, standing)
 
     def _count(self, party: str, nonce: int, standing: Standing) -> None:
         standing.nonce = self._used[party] = nonce
@@ -163,20 +173,25 @@ class Desk:
             )
         return meter
 
-    def _check_party(self, tender: Tender, standing: Standing, now_ns: int) -> None:
+    def _check_room(self, party: str, standing: Standing) -> None:
         if standing.open_orders >= self._rules.orders_per_party:
             raise Refused(
                 MarketReason.BOOK_FULL,
-                f"party {tender.party} has {standing.open_orders} open orders, the most there may be",
+                f"party {party} has {standing.open_orders} open orders, the most there may be",
             )
-        bucket = self._buckets.get(tender.party)
+
+    def _check_rate(
+        self, buckets: dict[str, TokenBucket], party: str, nonce: int, now_ns: int
+    ) -> None:
+        bucket = buckets.get(party)
         if bucket is None:
             bucket = TokenBucket(self._rules.tenders_per_s, self._rules.tender_burst)
-            self._buckets[tender.party] = bucket
+            buckets[party] = bucket
         if not bucket.take(now_ns):
+            self._count_newer(party, nonce, self._standings[party], now_ns)
             raise Refused(
                 MarketReason.RATE_LIMIT,
-                f"party {tender.party} tenders more than {self._rules.tenders_per_s:g} times a second",
+                f"party {party} asks more than {self._rules.tenders_per_s:g} times a second",
             )
 
 

@@ -110,6 +110,7 @@ class Market:
 
         Raises Refused.
         """
+        self._desk.hear(party, nonce, now_ns)
         ended = self._ended(party, order_id)
         if ended is not None:
             return self._outcome(record_of(ended))
@@ -134,6 +135,7 @@ class Market:
 
         Raises Refused.
         """
+        self._desk.hear(party, nonce, now_ns)
         row = self.trade(trade_id)
         if row is not None and _has_said(row.trade, party, line, statement):
             return self._outcome(row.trade)
@@ -185,8 +187,10 @@ class Market:
 
     def use_nonce(self, party: str, nonce: int, now_ns: int) -> Outcome[None]:
         """Of a word that something else than the market hears, or that is not heard at all. Raises Refused for one that
-        was used.
+        was used, or of a party that says more than it may; the operator may as much as it likes.
         """
+        if party != self.settings.operator:
+            self._desk.hear(party, nonce, now_ns)
         self._desk.use(party, nonce, now_ns)
         return self._outcome(None)
 

@@ -1,6 +1,7 @@
 """Floods: one party that asks for more than its share of the market's time, memory, or log."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from tests.support.ledgers import deposit, ledger
 from tests.support.market_exchange import SETTINGS
 from tests.support.sagas import trade
 from trading.core.orders import MAX_ID, MAX_TAGS
-from trading.exchange.services import watching
+from trading.exchange.services import turns, watching
 from trading.exchange.services.turns import Pauses, Rotation
 from trading.exchange.services.watching import TransactionsWatch
 from trading.ledger.refusals import LedgerRefused
@@ -97,8 +98,81 @@ def test_a_thousand_calls_of_one_connection_do_not_come_before_one_of_another() 
     assert let_in(flood) == [name for _, name in flood]
 
 
+def test_a_thousand_connections_of_one_host_do_not_come_before_one_of_another() -> None:
+    flood = [(f"ipv4:192.0.2.1:{number}", "eve") for number in range(1_000)]
+
+    def attack() -> bool:
+        return let_in([*flood, ("ipv4:192.0.2.2:1", "ann")]).index("ann") > 5
+
+    repelled(attack, lambda: [patch.object(turns, "host_of", str)])
+    # Of each host, a connection after another.
+    both = [("ipv4:192.0.2.1:1", "a"), ("ipv4:192.0.2.1:1", "a"), ("ipv4:192.0.2.1:2", "b")]
+    assert let_in([*both, ("ipv6:[::1]:1", "c")]) == ["a", "c", "b", "a"]
+
+
+def test_who_calls_and_waits_no_more_takes_no_turn() -> None:
+    async def turns_until_ann_is_heard() -> int:
+        rotation = Rotation()
+        flood = [asyncio.ensure_future(rotation.turn(f"eve {number}:")) for number in range(1_000)]
+        await asyncio.sleep(0)
+        ann = asyncio.ensure_future(rotation.turn("ann:"))
+        for each in flood:
+            each.cancel()
+        turned = 0
+        while not ann.done():
+            turned += 1
+            await asyncio.sleep(0)
+        return turned
+
+    assert asyncio.run(turns_until_ann_is_heard()) < 10
+
+
+def test_no_more_calls_of_one_connection_wait_than_so_many() -> None:
+    async def refused() -> int:
+        rotation = Rotation()
+        flood = [asyncio.ensure_future(rotation.turn("eve")) for _ in range(10_000)]
+        ended = await asyncio.gather(*flood, return_exceptions=True)
+        return sum(isinstance(each, Refused) for each in ended)
+
+    assert asyncio.run(refused()) == 10_000 - 2_048
+
+
+def test_whatever_is_asked_counts_whether_it_is_taken_or_not() -> None:
+    """Of others' meters, of orders that are there already, of none."""
+
+    def attack(asked: Callable[[Street, int], object]) -> bool:
+        street = Street(settings(tender_burst=10, tenders_per_s=1.0))
+        heard = 0
+        for number in range(50):
+            try:
+                found = asked(street, number)
+            except Refused as refused:
+                found = {refused.reason}
+            heard += found != {MarketReason.RATE_LIMIT}
+        return heard > 10
+
+    def others(street: Street, number: int) -> object:
+        return street.reasons(street.asks(street.tender(f"{number}", meter_id="meter of ann")))
+
+    def repeats(street: Street, _: int) -> object:
+        return street.reasons(street.asks(street.tender()))
+
+    def cancels(street: Street, number: int) -> object:
+        return street.market.cancel("eve", number, "none", 0)
+
+    for asked in (others, repeats, cancels):
+        repelled(
+            lambda asked=asked: attack(asked),  # type: ignore[misc]
+            lambda: [patch.object(TokenBucket, "take", lambda *_: True)],
+        )
+
+
 def test_who_was_refused_for_his_rate_is_not_heard_again_at_once() -> None:
     """A full batch costs the loop milliseconds, refused or not; with many under way others would wait for all."""
+    turn_of_loop = asyncio.sleep
+
+    async def not_over(_: float) -> None:
+        await asyncio.Event().wait()
 
     def attack() -> bool:
         pauses, heard = Pauses(), []
@@ -107,18 +181,20 @@ def test_who_was_refused_for_his_rate_is_not_heard_again_at_once() -> None:
             with suppress(Refused):
                 await pauses.over(party)
                 heard.append(party)
-                pauses.note(party, is_hasty=party == "eve")
+                if party == "eve":
+                    pauses.note_hasty(party)
 
         async def all_of_them() -> None:
             await call("eve")
             flood = [asyncio.ensure_future(call("eve")) for _ in range(1_000)]
             await call("ann")
             for _ in range(3):
-                await asyncio.sleep(0)
+                await turn_of_loop(0)
             for each in flood:
                 each.cancel()
 
-        asyncio.run(all_of_them())
+        with patch.object(asyncio, "sleep", not_over), patch.object(turns, "_HASTY_S", 3_600):
+            asyncio.run(all_of_them())
         assert "ann" in heard
         return len(heard) > 2
 

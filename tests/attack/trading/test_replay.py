@@ -1,6 +1,11 @@
 """Replay: what was signed once, said again: later, elsewhere, as another call, or of another trade."""
 
+import asyncio
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -10,11 +15,16 @@ from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.attacks import KEYS, Street, repelled
 from tests.support.ledgers import KEY, deposit, ledger
+from tests.support.market_ports import Others, journal, runtime
 from tests.support.market_receipts import settled
 from tests.support.market_steps import CALLED, billed
 from trading.client import receipts
 from trading.core import tenders
 from trading.core.settlement import LineKind
+from trading.exchange.runtime import Runtime
+from trading.exchange.services import turns
+from trading.exchange.services.market import MarketService
+from trading.exchange.services.turns import Pauses
 from trading.ledger import verifying
 from trading.ledger.keys import Domain, is_signed
 from trading.ledger.mandates import sign
@@ -50,6 +60,34 @@ def test_an_order_that_is_said_again_is_known_by_its_id() -> None:
 def test_an_order_that_is_said_again_is_known_by_its_nonce_once_its_id_is_forgotten() -> None:
     unchecked = patch.object(tenders, "_check_nonce", lambda *_: None)
     repelled(lambda: said_twice(Forgetful), lambda: [unchecked])
+
+
+def test_what_a_pause_refused_unheard_is_not_taken_later(tmp_path: Path) -> None:
+    """Of a party that asked for more than it may; whoever saw the request says it again once the pause is over."""
+
+    async def attack() -> bool:
+        directory = Path(mkdtemp(dir=tmp_path))
+        others, street = Others(), Street()
+        exchange = runtime(others, journal(directory))
+        exchange.start()
+        parts: Any = SimpleNamespace(runtime=exchange, mandates=street.mandates)
+        service = MarketService(parts)
+        request = street.asks(street.tender(meter_id="meter of ann"), party="ann", key="ann")
+        service._pauses.note_hasty("ann")
+        with patch.object(turns, "_MOST_WAITING", 0), pytest.raises(Refused):
+            await service.CreateTenders(request, None)
+        service._pauses = Pauses()
+        (result,) = (await service.CreateTenders(request, None)).results
+        await exchange.close()
+        return result.HasField("order")
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    repelled(
+        lambda: asyncio.run(attack()),
+        lambda: [patch.object(Runtime, "use_nonce", nothing)],
+    )
 
 
 def test_a_word_is_good_at_one_market_only() -> None:

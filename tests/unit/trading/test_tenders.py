@@ -207,11 +207,11 @@ def test_a_tender_is_taken_once_however_often_it_is_sent() -> None:
     first = market.take(of_ann())
     again = market.take(of_ann(nonce=5, signature=b"again"))
     assert again == Taken(first.order, is_new=False)
+    other = refusal(of_ann(wh=99), market)
+    assert (other.reason, other.field) == (R.DUPLICATE_ORDER, "order_id")
     # Also after its gate, when a client asks what became of it.
     assert market.take(of_ann(), LATE + 1).order == first.order
     assert market.positions.of("meter of ann", INTERVAL).open_bought == 100
-    other = refusal(of_ann(wh=99), market)
-    assert (other.reason, other.field) == (R.DUPLICATE_ORDER, "order_id")
 
 
 def test_bytes_count_and_not_characters() -> None:

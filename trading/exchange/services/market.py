@@ -81,32 +81,39 @@ class MarketService(MarketServiceServicer):
                 "tenders",
             )
         party = self._exchange.mandates.party_of("CreateTenders", request)
-        await self._pause(party, request)
+        await self._pause(party, request.mandate.nonce + len(request.tenders) - 1)
         read = codec.tenders_from_pb(request)
         tenders = [each for each in read if isinstance(each, Tender)]
         answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
         results = [each if isinstance(each, Refused) else next(answers) for each in read]
-        self._pauses.note(party, is_hasty=any(map(_is_for_rate, results)))
+        if any(map(_is_for_rate, results)):
+            self._pauses.note_hasty(party)
         response = pb.CreateTendersResponse()
         for tender, result in zip(request.tenders, results, strict=True):
             _add(response, tender, result)
         return response
 
-    async def _pause(self, party: str, request: pb.CreateTendersRequest) -> None:
-        """Until the party is heard again. Raises Refused, with the nonces of its tenders used up."""
-        try:
-            await self._pauses.over(party)
-        except Refused:
-            last_nonce = request.mandate.nonce + len(request.tenders) - 1
-            await self._runtime.use_nonce(party, last_nonce)
-            raise
-
     async def CancelTender(
         self, request: pb.CancelTenderRequest, context: Any
     ) -> pb.CancelTenderResponse:
         party = self._exchange.mandates.party_of("CancelTender", request)
-        record = await self._runtime.cancel_tender(party, request.mandate.nonce, request.order_id)
+        nonce = request.mandate.nonce
+        await self._pause(party, nonce)
+        try:
+            record = await self._runtime.cancel_tender(party, nonce, request.order_id)
+        except Refused as refused:
+            if _is_for_rate(refused):
+                self._pauses.note_hasty(party)
+            raise
         return pb.CancelTenderResponse(order=codec.order_to_pb(record))
+
+    async def _pause(self, party: str, last_nonce: int) -> None:
+        """Until the party is heard again. Raises Refused, with the nonces of the call used up."""
+        try:
+            await self._pauses.over(party)
+        except Refused:
+            await self._runtime.use_nonce(party, last_nonce)
+            raise
 
     async def ListTenders(
         self, request: pb.ListTendersRequest, context: Any

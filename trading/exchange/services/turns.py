@@ -1,8 +1,8 @@
 """Turns: whoever asks for much waits for himself, and others do not wait for all of it.
 
 What a call costs the loop before it waits for anything, it costs in one go. Calls that come together are
-let in one a turn of the loop, a connection after another; and a party that tenders faster than it may is heard again
-only after a pause, however many of its calls are on their way.
+let in one a turn of the loop, a host after another, and of each a connection after another; and a party that asks
+for more than it may is heard seldom for a while, however many of its calls are on their way.
 """
 
 import asyncio
@@ -10,69 +10,98 @@ from collections import Counter, defaultdict, deque
 
 from trading.reasons import MarketReason, Refused
 
-# How long (s) a party that was refused for its rate is not heard: a batch of it costs the loop some 10 ms.
+# How long (s) a party that was refused for its rate is heard slowly: by then it may ask for hundreds of things again.
+_HASTY_S = 1.0
+# Between two of its calls meanwhile (s): a batch of it costs the loop some 10 ms.
 _PAUSE_S = 0.1
 # Its calls that wait for that; of more it is told at once to come again.
 _MOST_WAITING = 64
+# Calls of one connection that wait for their turn, which is a second of the loop's time or more.
+_MOST_CALLS = 2_048
 
 
 class Rotation:
-    """One call in a turn of the loop, of each connection in its turn."""
+    """One call in a turn of the loop, of each host in its turn, and there of each connection."""
 
     def __init__(self) -> None:
-        # In the order of their turns.
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        # By host and peer, each in the order of their turns.
+        self._waiting: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
 
     async def turn(self, peer: str) -> None:
+        """``peer``: as gRPC calls a connection. Raises Refused where too many of its calls wait."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._next)
+        calls = self._waiting.setdefault(host_of(peer), {}).setdefault(peer, deque())
+        if len(calls) >= _MOST_CALLS:
+            raise Refused(
+                MarketReason.OVERLOADED, f"{len(calls)} calls of this connection wait already"
+            )
         comes: asyncio.Future[None] = loop.create_future()
-        self._waiting.setdefault(peer, deque()).append(comes)
+        calls.append(comes)
         await comes
 
     def _next(self) -> None:
-        peer = next(iter(self._waiting))
-        calls = self._waiting.pop(peer)
-        comes = calls.popleft()
-        if calls:
-            # Behind all others.
-            self._waiting[peer] = calls
-        if not comes.done():
-            comes.set_result(None)
+        while self._waiting:
+            comes = self._taken()
+            # Who waits no more takes nobody's turn.
+            if not comes.done():
+                comes.set_result(None)
+                break
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)
+
+    def _taken(self) -> asyncio.Future[None]:
+        """Whose turn it is; whatever else its connection and host have waiting comes behind all others."""
+        host = next(iter(self._waiting))
+        peers = self._waiting.pop(host)
+        peer = next(iter(peers))
+        calls = peers.pop(peer)
+        comes = calls.popleft()
+        if calls:
+            peers[peer] = calls
+        if peers:
+            self._waiting[host] = peers
+        return comes
+
+
+def host_of(peer: str) -> str:
+    """Of ``ipv4:192.0.2.1:50051`` all but the port; whoever comes by a socket of the file system is one host."""
+    kind, _, address = peer.partition(":")
+    return f"{kind}:{address.rpartition(':')[0]}"
 
 
 class Pauses:
     """Of parties that were refused for their rate. Calls of one are heard in the order in which they came."""
 
     def __init__(self) -> None:
-        self._hasty: set[str] = set()
+        # Until when (s, of the loop's clock) each is heard slowly. It goes by time: what else a party says, and is
+        # not refused, ends nothing.
+        self._hasty_until_s: dict[str, float] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiting: Counter[str] = Counter()
 
     async def over(self, party: str) -> None:
         """Once its pause is over, if the party has one; one of its calls after another. Raises Refused."""
         waiting = self._waiting[party]
-        if party not in self._hasty and not waiting:
+        if not waiting and not self._is_hasty(party):
             return
         if waiting >= _MOST_WAITING:
             raise Refused(
                 MarketReason.RATE_LIMIT,
-                f"{waiting} calls of party {party} wait already, as it tenders faster than it may",
+                f"{waiting} calls of party {party} wait already, as it asks for more than it may",
             )
         self._waiting[party] += 1
         try:
             async with self._locks[party]:
-                if party in self._hasty:
+                if self._is_hasty(party):
                     await asyncio.sleep(_PAUSE_S)
         finally:
             self._waiting[party] -= 1
 
-    def note(self, party: str, *, is_hasty: bool) -> None:
-        """Whether a call of the party was refused for its rate."""
-        if is_hasty:
-            self._hasty.add(party)
-        else:
-            self._hasty.discard(party)
+    def note_hasty(self, party: str) -> None:
+        """A call of the party was refused for its rate."""
+        self._hasty_until_s[party] = asyncio.get_running_loop().time() + _HASTY_S
+
+    def _is_hasty(self, party: str) -> bool:
+        return asyncio.get_running_loop().time() < self._hasty_until_s.get(party, 0.0)
