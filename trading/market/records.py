@@ -40,7 +40,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     """``rounds``: how often it was cleared; ``is_due``: it is to be cleared, once the network has answered for all
     matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older; ``last_seq``: none
     is newer, 0 as long as it takes tenders. ``left``: so many of the last matches and unmatched orders of its newest
-    clearing are still to be dealt with.
+    clearing, or of all its orders where it was wrong, are still to be dealt with.
     """
 
     interval: Interval

@@ -45,7 +45,7 @@ class Session:
     """``book`` is there where orders are matched as they come; ``seqs`` are all its orders, by seq.
 
     ``work`` is what was decided for thousands of orders at once, and is carried out some at a time, in this order:
-    all of it is either of the newest clearing, or closings.
+    all of it is either of the newest clearing, or closings; of one that was wrong it is both.
     """
 
     def __init__(self, interval: Interval, mechanism: str) -> None:
@@ -106,7 +106,8 @@ class Session:
 
     @property
     def left_of_clearing(self) -> int:
-        return len(self.work) if self.work and not isinstance(self.work[0], Closing) else 0
+        """Nothing of it is once the interval is over: what is left then is closings, of whatever waits."""
+        return 0 if self.is_over else len(self.work)
 
     def record(self) -> IntervalRecord:
         takes_tenders = self.phase is Phase.OPEN
@@ -153,6 +154,11 @@ def restored(
             (order, 0, away, closed or MarketReason.INTERVAL_CLOSED)
             for order, _, away, closed in orders
         ]
+    elif clearing is not None and clearing.faults:
+        # Nothing of a wrong one is matched, and those who are not told so yet wait still.
+        session.work.extend(
+            Closing(order.seq, MarketReason.NOT_SOLVED) for order, left, *_ in orders if left
+        )
     elif clearing is not None:
         items: list[Match | Unmatched | Closing] = [*clearing.matches, *clearing.unmatched]
         session.work.extend(items[len(items) - record.left :])

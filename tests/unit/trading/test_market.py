@@ -147,6 +147,24 @@ def test_of_a_clearing_that_is_wrong_nothing_is_matched() -> None:
     assert market.positions.of("meter of ann", asked.interval).open_bought == 0
 
 
+def test_all_orders_of_a_clearing_that_is_wrong_are_told_so_over_a_restart_too() -> None:
+    journal, market, many = MemoryJournal(), Market(SETTINGS), 3 * MAX_PER_TURN
+    sells = [tender("bob", Side.SELL, 1, 100_000, nonce=n) for n in range(1, many + 1)]
+    journal.write(taken(market, *sells, tender("ann", Side.BUY, 1, 200_000, nonce=1)).records)
+    outcome: Outcome[Any] = market.tick(GATE_NS)
+    journal.write(outcome.records)
+    wrong = Cleared(clear(asked_to_clear(outcome)).clearing, ("order 1 is left out",), 5)
+    outcome = market.cleared(CALLED, 1, wrong, GATE_NS + 1)
+    while True:
+        journal.write(outcome.records)
+        if market.next_deadline_ns():
+            break
+        market = Market(SETTINGS, journal.journalled())
+        outcome = market.tick(GATE_NS + 2)
+    assert {each.closed for each in journal.orders.values()} == {R.NOT_SOLVED}
+    assert market.sessions[CALLED].is_over and not any(r.open_wh for r in market.orders.rows())
+
+
 def test_what_is_decided_for_many_orders_at_once_is_carried_out_some_at_a_time() -> None:
     journal = MemoryJournal()
     market, many = Market(SETTINGS), 3 * MAX_PER_TURN
