@@ -143,9 +143,15 @@ class MarketClient(BlockingClient[Connection]):
         request = pb.GetBookRequest(interval_start_unix_ns=interval_start_unix_ns)
         pages = self._pages(lambda to: to.market.GetBook, request)
         book: pb.GetBookResponse = next(pages)
-        for page in pages:
-            book.bids.extend(page.bids)
-            book.asks.extend(page.asks)
+        try:
+            for page in pages:
+                book.bids.extend(page.bids)
+                book.asks.extend(page.asks)
+        except RequestRefused as refused:
+            if interval_start_unix_ns or refused.reason != MarketReason.INTERVAL_UNKNOWN:
+                raise
+            # The next to close has ended meanwhile, and another is the next by now.
+            return self.book()
         book.next_page_token = ""
         return book
 

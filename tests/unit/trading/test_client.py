@@ -4,14 +4,17 @@ import subprocess
 import sys
 import threading
 
+import grpc
 import pytest
 
+from digitalgrid.client.errors import RequestRefused
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.ledgers import KEY
 from trading.client import MarketClient, Signer
 from trading.client.calls import tender
 from trading.client.deciding import is_decided
 from trading.ledger.mandates import is_mandated
+from trading.reasons import MarketReason
 
 INTERVAL = pb.Interval(start_unix_ns=1, length_ns=1)
 
@@ -63,6 +66,28 @@ def test_each_tender_has_an_id_so_that_a_retry_tenders_nothing_twice() -> None:
 def test_who_only_reads_needs_no_key_and_who_changes_something_does() -> None:
     with MarketClient("127.0.0.1:9") as client, pytest.raises(ValueError, match="signer"):
         client.cancel_tender("o")
+
+
+def test_of_a_book_whose_interval_ends_while_it_is_read_the_next_is_told() -> None:
+    def level(limit: int) -> pb.BookLevel:
+        return pb.BookLevel(limit_micro_per_kwh=limit)
+
+    class Ending(MarketClient):
+        asked = 0
+
+        def _call(self, method: object, request: object, *_: object, **__: object) -> object:
+            self.asked += 1
+            if self.asked == 2:
+                raise RequestRefused(
+                    grpc.StatusCode.NOT_FOUND, "over", reason=MarketReason.INTERVAL_UNKNOWN
+                )
+            more = "1.1.1" if self.asked in (1, 3) else ""
+            return pb.GetBookResponse(bids=[level(self.asked)], next_page_token=more)
+
+    with Ending("127.0.0.1:9") as client:
+        assert [each.limit_micro_per_kwh for each in client.book().bids] == [3, 4]
+    with Ending("127.0.0.1:9") as client, pytest.raises(RequestRefused):
+        client.book(5)
 
 
 @pytest.mark.parametrize(

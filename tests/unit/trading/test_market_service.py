@@ -24,7 +24,7 @@ from trading.exchange.daemon import open_exchange
 from trading.exchange.exchange import Exchange
 from trading.exchange.metrics.collecting import ExchangeMetrics
 from trading.exchange.metrics.reference import METRICS, PREFIX
-from trading.exchange.services import paging
+from trading.exchange.services import books, paging
 from trading.exchange.services.server import start_server
 from trading.ledger.key_files import read_key
 from trading.ledger.keys import SigningKey
@@ -193,6 +193,29 @@ def test_what_grows_with_orders_and_parties_is_told_in_pages(tmp_path: Path) -> 
             names.append(party.party)
             about.page_token = market.next_page_token
         assert names == [each.party for each in parties.about.parties] and len(names) > 1
+
+    among(tmp_path, story)
+
+
+def test_a_page_of_a_book_that_is_made_for_one_has_few_levels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "_MOST_MADE", 2)
+
+    async def story(parties: Parties) -> None:
+        limits = [100_000 + 10_000 * number for number in range(5)]
+        await parties.tender("ann", *(parties.of(f"{limit}", limit=limit) for limit in limits))
+        start_ns, pages = parties.interval.start_unix_ns, list[list[int]]()
+        request = pb.GetBookRequest(interval_start_unix_ns=start_ns, page_size=999)
+        while not pages or request.page_token:
+            book = await parties.market.GetBook(request)
+            pages.append([each.limit_micro_per_kwh for each in book.bids])
+            request.page_token = book.next_page_token
+        limits.reverse()
+        assert pages == [limits[:2], limits[2:4], limits[4:]]
+        # That which all share is whole.
+        whole = await parties.market.GetBook(pb.GetBookRequest(interval_start_unix_ns=start_ns))
+        assert [each.limit_micro_per_kwh for each in whole.bids] == limits
 
     among(tmp_path, story)
 

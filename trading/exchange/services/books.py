@@ -19,6 +19,9 @@ from trading.reasons import MarketReason, Refused
 Place = tuple[int | None, int | None]
 _FIRST: Place = (None, None)
 _ABOVE = MAX_PRICE + 1
+# Levels of each side that are made for whoever wants other than the best of all, which are made once for all: a part of
+# a millisecond, in which nobody else is heard.
+_MOST_MADE = 250
 
 
 def session_at(market: Market, start_ns: int) -> Session:
@@ -54,10 +57,16 @@ class Books:
         """The best levels of both sides, as many as one answer has. Not to be changed."""
         made = self._made.get(session.start_ns)
         if made is None:
-            made = self._made[session.start_ns] = self.page(session, MOST, _FIRST)
+            made = self._made[session.start_ns] = self._page(session, MOST, _FIRST)
         return made
 
     def page(self, session: Session, count: int, behind: Place) -> pb.GetBookResponse:
+        """Up to so many levels of each side, behind others; it may have fewer, and says that there are more."""
+        if count == MOST and behind == _FIRST:
+            return self.of(session)
+        return self._page(session, min(count, _MOST_MADE), behind)
+
+    def _page(self, session: Session, count: int, behind: Place) -> pb.GetBookResponse:
         levels = self._market.orders.levels(session.start_ns)
         bids, asks = (
             # One more tells whether there is another page.

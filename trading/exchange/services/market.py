@@ -147,8 +147,6 @@ class MarketService(MarketServiceServicer):
         count = page_size(request.page_size, MOST)
         start_ns, behind = asked_of(request)
         session = session_at(self._runtime.market, start_ns)
-        if count == MOST and not request.page_token:
-            return self._books.of(session)
         return self._books.page(session, count, behind)
 
     async def PreviewClearing(
