@@ -14,8 +14,9 @@ from topologies.market_day.exchange import MECHANISMS
 from trading.client.checking import BadLog, check_log
 from trading.core.units import MJ_PER_WH
 
-# Of what was agreed, while nobody controls: meters are read between ticks, a tenth of a second apart.
-_FLOWS_ON = 0.9
+# Of what was agreed, while nobody controls, as meters are read between ticks, a tenth of a second apart; and in all, as
+# power may begin late.
+_FLOWS_ON = _ARRIVES = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ def _accounts(day: Day) -> Iterator[str]:
 
 
 def _energy(day: Day) -> Iterator[str]:
-    lied_about = day.concerned("sink lies")
+    decided = _disputed_of(day)
     for trade in day.trades:
-        if trade.transaction.state not in AGREED or trade in lied_about:
+        if trade.transaction.state not in AGREED or trade.trade_id in decided:
             continue
         injected_mj, delivered_mj = day.registers[trade.transaction.request_id]
         settled = trade.settlement
@@ -147,23 +148,35 @@ def _controller(day: Day) -> Iterator[str]:
     for trade in day.concerned("controller killed"):
         if (share := flowed.get(trade.trade_id, 0.0)) < _FLOWS_ON:
             yield f"{trade.trade_id}: {share:.0%} of its power flowed on"
+        settled = trade.settlement
+        if settled.delivered_mj < _ARRIVES * settled.contract_mj:
+            # Once the controller is back it is not to end either.
+            yield f"{trade.trade_id}: {settled.delivered_mj} mJ of {settled.contract_mj} arrived"
 
 
 def _lie(day: Day) -> Iterator[str]:
-    found = day.faults["sink lies"].found
-    shows, disputed = found.get("shows", []), found.get("disputed", [])
+    """Of trades in which it does not show, registers count as they are: see :func:`_energy`."""
+    shows: list[str] = day.faults["sink lies"].found.get("shows", [])  # type: ignore[assignment]
+    disputed = _disputed_of(day)
     if not shows:
         yield "it hit no trade in which it shows"
-    if unseen := sorted(set(shows) - set(disputed)):  # type: ignore[call-overload]
+    if unseen := sorted(set(shows) - disputed):
         yield f"{unseen} are lied about, and not disputed"
     for trade in day.concerned("sink lies"):
-        if trade.trade_id not in disputed:  # type: ignore[operator]
+        if trade.trade_id not in disputed:
             continue
         if trade.settlement.disputed or trade.line("shortfall"):
             yield f"{trade.trade_id}: the seller pays for the lie"
         _, said_mj = day.registers[trade.transaction.request_id]
         if said_mj is None or trade.settlement.delivered_mj <= said_mj:
             yield f"{trade.trade_id}: the lie counts"
+
+
+def _disputed_of(day: Day) -> set[str]:
+    """Trades of which the operator has decided that a sink lies."""
+    fault = day.faults.get("sink lies")
+    found: list[str] = fault.found.get("disputed", []) if fault else []  # type: ignore[assignment]
+    return set(found)
 
 
 def _second(day: Day) -> Iterator[str]:

@@ -36,6 +36,9 @@ _MORE_COME_S = 0.3
 # A trade whose registers have not been read yet.
 _UNREAD = (pb.TRANSACTION_STATE_DELIVERING, pb.TRANSACTION_STATE_METERING)
 _S = NS_PER_S
+# Nothing was counted before, and by no clock that late.
+_NOTHING: Mapping[str, tuple[int, int]] = {}
+_NEVER = (-1, 0)
 _BY_PARTY: Mapping[str, Prosumer] = {each.party: each for each in PROSUMERS}
 
 
@@ -200,7 +203,7 @@ class Faults:
         self._emulation.kill_controller()
         await asyncio.sleep(_AWAY_S)
         self._emulation.restart_controller()
-        after = await self._counted(trades)
+        after = await self._counted(trades, before)
         fault.found["seconds"] = min(
             (after[key][0] - before[key][0]) / NS_PER_S for key in fault.concerned
         )
@@ -209,15 +212,21 @@ class Faults:
             for each in trades
         }
 
-    async def _counted(self, trades: list[pb.Transaction]) -> dict[str, tuple[int, int]]:
-        """When the router of each trade's sink has counted how many mJ of it, by its clock, once all are heard."""
+    async def _counted(
+        self, trades: list[pb.Transaction], before: Mapping[str, tuple[int, int]] = _NOTHING
+    ) -> dict[str, tuple[int, int]]:
+        """When the router of each trade's sink has counted how many mJ of it, by its clock, once all are heard, and
+        later than ``before``.
+        """
         routers = {each.trade_id: _BY_PARTY[each.buyer].router for each in trades}
         deadline_s = time.monotonic() + _HEARD_WITHIN_S
         while True:
             with suppress(ControllerUnreachable):
                 books = {each.router_id: each for each in (await self._client.read_meters()).meters}
                 if books.keys() >= set(routers.values()):
-                    return {t.trade_id: _delivered(books[routers[t.trade_id]], t) for t in trades}
+                    now = {t.trade_id: _delivered(books[routers[t.trade_id]], t) for t in trades}
+                    if all(at_ns > before.get(key, _NEVER)[0] for key, (at_ns, _) in now.items()):
+                        return now
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"not all routers' meters are read within {_HEARD_WITHIN_S:g} s")
             await asyncio.sleep(_POLL_S)

@@ -164,6 +164,29 @@ def test_a_fault_that_hit_nothing_or_that_somebody_else_pays_for_is_not_well() -
     assert "the seller pays for the network" in str(wrong(told))
 
 
+def test_power_that_ends_once_a_controller_is_back_is_not_well() -> None:
+    told = day(trade(delivered_mj=60 * MJ_PER_WH))
+    fault = Fault(7, "controller killed", concerned={"emil-ann"}, found={"flowed": {}})
+    told.faults["controller killed"] = fault
+    assert "0% of its power flowed on" in str(wrong(told))
+    fault.found["flowed"] = {"emil-ann": 1.0}
+    assert f"{60 * MJ_PER_WH} mJ of {100 * MJ_PER_WH} arrived" in str(wrong(told))
+
+
+def test_a_lie_that_does_not_show_is_billed_as_registers_have_it() -> None:
+    told = day(trade(wh=10), trade("ann", "emil", wh=50))
+    shown = told.trades[1].trade_id
+    anns = (50 - 10) * 200_000
+    told.balances |= {"ann": (10**9 - anns, 0), "emil": (10**9 + anns, 0)}
+    fault = Fault(8, "sink lies", concerned={each.trade_id for each in told.trades})
+    fault.found |= {"shows": [shown], "disputed": [shown]}
+    told.faults["sink lies"] = fault
+    told.registers[f"{shown}/1"] = (50 * MJ_PER_WH + 5, 40 * MJ_PER_WH)
+    assert wrong(told) == {}
+    told.registers["emil-ann/1"] = (10 * MJ_PER_WH + 5, 8 * MJ_PER_WH)
+    assert "registers say" in str(wrong(told))
+
+
 def test_a_log_in_which_one_bit_is_another_is_found_out(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     storage = SqliteStorage(path)
