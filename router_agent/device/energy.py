@@ -205,8 +205,9 @@ class Converter:
             far_end_w = min(far_end_w, received_w)
         if far_end_w <= 0.0:
             return 0
-        # A grant of a trickle's size says nothing yet of who has just been selected: that plays all that it holds.
-        short = flow.curtailed and not flow.awaited
+        # A grant of a trickle's size says nothing yet of who has just been selected, which plays all that it holds; but
+        # where a source has no more than that, it is said, and is a rate to go on at.
+        short = flow.curtailed and (flow.limited or not flow.awaited)
         most_w = self._throttled_w(flow, seconds) if short else math.inf
         most_w = min(most_w, flow.through_w)
         if flow.keeps_back:

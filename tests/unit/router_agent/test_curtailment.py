@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from digitalgrid.model import CircuitGeneration
@@ -11,6 +12,7 @@ from router_agent.config import RouterConfig
 from tests.support.device_network import DeviceNetwork, circuit_hops, router
 
 POWER_W = 1e6
+TRICKLE = 0.1
 
 
 def chain(names: str, source_w: float) -> list[RouterConfig]:
@@ -72,6 +74,31 @@ def test_ten_circuits_on_a_source_at_sixty_percent_get_a_steady_rate(routers: st
     for of_one in shares:
         assert_steady(of_one)
     assert any(0.01 < of_one[0] < 0.99 for of_one in shares), "one of them gets a part"
+    served.assert_sound()
+
+
+@pytest.mark.parametrize("routers", ["ab", "abcd"])
+@pytest.mark.parametrize("left", [0.05, 0.14, 0.3])
+def test_a_source_that_has_no_more_than_its_trickle_left_gives_a_steady_rate(
+    routers: str, left: float
+) -> None:
+    """So little may also be what it was filled by before it was demanded: the source says that it is all."""
+    configs = chain(routers, source_w=2e6)
+    served = Served(configs, circuits=0)
+    network = served.network
+    served.keys = [key] = [CircuitGeneration(1, 1)]
+    limits = network.nodes["a"].device.source_limit("pv-a", left * POWER_W, network.now_ns)
+    network.carry_out("a", limits)
+    hops = circuit_hops(key, 1, configs, POWER_W, {})
+    trickling = {
+        name: msgspec.structs.replace(hop, trickle_w=TRICKLE * hop.received_power_w)
+        for name, hop in hops.items()
+    }
+    assert network.program(trickling, 1)
+    network.run(4000 * NS_PER_MS)
+    (shares,) = served.shares(milliseconds=500)
+    assert_steady(shares)
+    assert 0.8 * left < shares[0] < left
     served.assert_sound()
 
 
