@@ -80,6 +80,11 @@ class Adjacency:
         if deadline_ns is not None and now_ns >= deadline_ns:
             self._apply(AdjacencyEvent.SILENCE)
 
+    def listen_anew(self, now_ns: int) -> None:
+        """This end stood still: it did not listen, so that nothing before tells of a silence."""
+        if self.up:
+            self._last_heard_ns = now_ns
+
     def restart(self) -> None:
         """Goes down on purpose: the next frame tells the neighbour so."""
         if self.up:

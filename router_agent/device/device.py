@@ -189,7 +189,9 @@ class RouterDevice:
         return self._sending.take_effects()
 
     def timer(self, now_ns: int) -> list[Effect]:
-        self._punctuality.note(self._wake_ns, now_ns)
+        if self._punctuality.note(self._wake_ns, now_ns):
+            for line in self.lines.values():
+                line.adjacency.listen_anew(now_ns)
         self.table.expire(now_ns)
         self._expire_lines(now_ns)
         self._begin_at_sources(now_ns)

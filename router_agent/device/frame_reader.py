@@ -7,11 +7,9 @@ from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import Frame, FrameError, decode, name_hash
 from router_agent.config import LinkConfig
 from router_agent.device.frame_guard import FrameGuard
+from router_agent.device.lateness import MAX_LATE_MS
 from router_agent.device.meters import LinkBooks
 from router_agent.device.remark import Remark
-
-# Milliseconds: a neighbour that says it is later than that is waited for no longer.
-MAX_LATE_MS = 5_000
 
 
 class FrameReader:

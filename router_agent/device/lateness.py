@@ -5,6 +5,12 @@ from collections import deque
 from digitalgrid.metrics.histogram import LATENESS_BOUNDS_S, Histogram
 from digitalgrid.units import NS_PER_S
 
+# Milliseconds. Who is later than that, or says so, is waited for no longer: a router that has stood still for so long
+# is dead to its neighbours. By more than that no router waits for a silent one either, however late it was itself.
+MAX_LATE_MS = 5_000
+# What a router has said of its lateness counts for so long. It says it again with each hello and each sign of life; but
+# states take the place of hellos where both are as frequent, and say nothing of it, and earlier releases say it seldom.
+TOLD_COUNTS_NS = 2 * NS_PER_S
 # Ticks of which it is known how late they began.
 _TICKS_KEPT = 1000
 
@@ -46,3 +52,27 @@ class Lateness:
     @property
     def recent_ns(self) -> int:
         return max(self._worst_ns, self._worst_before_ns)
+
+
+class ToldLateness:
+    """How late a neighbour says that it is, for as long as that counts."""
+
+    def __init__(self) -> None:
+        self._late_ns = 0
+        self._until_ns = 0
+
+    def hear(self, late_ns: int, now_ns: int) -> None:
+        """It says how late it was lately."""
+        self._late_ns, self._until_ns = late_ns, now_ns + TOLD_COUNTS_NS
+
+    def hear_at_least(self, late_ns: int, now_ns: int) -> None:
+        """It is so late by now, which is not all that it may be: it said more before."""
+        if late_ns >= self._late_ns or now_ns >= self._until_ns:
+            self.hear(late_ns, now_ns)
+
+    def forget(self) -> None:
+        self._late_ns = 0
+
+    def after(self, deadline_ns: int) -> int:
+        """By how much longer it is waited for than until a deadline."""
+        return max(0, min(self._late_ns, self._until_ns - deadline_ns))

@@ -18,7 +18,8 @@ from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.adjacency import Adjacency, Verdict
 from router_agent.device.arrival import NOTHING, Arrival, Energy
 from router_agent.device.frame_guard import FrameGuard, ImplausibleFrameError
-from router_agent.device.frame_reader import MAX_LATE_MS, FrameReader, sender_late_ns
+from router_agent.device.frame_reader import FrameReader, sender_late_ns
+from router_agent.device.lateness import MAX_LATE_MS, ToldLateness
 from router_agent.device.line_load import LineLoad
 from router_agent.device.line_streams import InStream, OutStream
 from router_agent.device.meters import LinkBooks
@@ -66,8 +67,7 @@ class Line:
         self._first_of_adjacency = True
         # It is of a release that knows marks; what it says of itself in every frame.
         self.neighbor_reads_marks = False
-        # As it said last.
-        self._neighbor_late_ns = 0
+        self._neighbor_late = ToldLateness()
         self._seq = 0
         self._frame_bytes = router.frame_bytes
         self._hello_ns = router.hello_ns
@@ -85,8 +85,8 @@ class Line:
 
     def next_deadline_ns(self, leeway_ns: int) -> int | None:
         """The next hello, or the neighbour's death; None without carrier."""
-        leeway_ns = max(leeway_ns, self._neighbor_late_ns)
-        hello_ns, dead_ns = self.next_hello_ns, self.adjacency.deadline_ns(leeway_ns)
+        patience_ns = self._patience_ns(leeway_ns)
+        hello_ns, dead_ns = self.next_hello_ns, self.adjacency.deadline_ns(patience_ns)
         if hello_ns is None or dead_ns is None:
             return hello_ns
         return min(hello_ns, dead_ns)
@@ -100,7 +100,7 @@ class Line:
     def expire(self, now_ns: int, leeway_ns: int) -> bool:
         """True when a silent neighbour took the line down."""
         was_up = self.up
-        patience_ns = max(leeway_ns, self._neighbor_late_ns)
+        patience_ns = self._patience_ns(leeway_ns)
         self.adjacency.expire(now_ns, patience_ns)
         self.stated.expire(now_ns)
         if self.up or not was_up:
@@ -109,6 +109,14 @@ class Line:
         silent_ms = (self.adjacency.silent_ns(now_ns) or 0) // NS_PER_MS
         waited = f"{patience_ns // NS_PER_MS} ms were allowed for routers that are late"
         return self._note_down(was_up, f"its far end is silent for {silent_ms} ms; {waited}")
+
+    def _patience_ns(self, leeway_ns: int) -> int:
+        """By how much longer than usual the neighbour may be silent: what this end allows, or what it was told for as
+        long as that counts.
+        """
+        deadline_ns = self.adjacency.deadline_ns()
+        told_ns = 0 if deadline_ns is None else self._neighbor_late.after(deadline_ns)
+        return max(leeway_ns, told_ns)
 
     def restart(self) -> None:
         was_up = self.up
@@ -302,7 +310,7 @@ class Line:
         self.neighbor_reads_marks = frame.reads_marks
         self.out.neighbor_reads = frame.reads_standing
         if not frame.parts:
-            self._neighbor_late_ns = sender_late_ns(frame)
+            self._neighbor_late.hear(sender_late_ns(frame), now_ns)
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
@@ -323,7 +331,7 @@ class Line:
         """Its sender is late: it is waited for by so much longer."""
         header = (frame.discriminator, frame.heard_discriminator, frame.seq)
         if self.adjacency.pulsed(*header, now_ns):
-            self._neighbor_late_ns = max(self._neighbor_late_ns, sender_late_ns(frame))
+            self._neighbor_late.hear_at_least(sender_late_ns(frame), now_ns)
         return NOTHING
 
     def _book(self, frame: Frame, lost_mj: int | None) -> tuple[Energy, ...]:
@@ -366,7 +374,7 @@ class Line:
         self.out.forget()
         self.stated.forget()
         self._reader.ends_differ = False
-        self._neighbor_late_ns = 0
+        self._neighbor_late.forget()
         self._pending_since_ns = self._pending_until_ns
         self._first_of_adjacency = True
         return True

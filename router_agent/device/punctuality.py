@@ -4,7 +4,7 @@ from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.config import RouterConfig
 from router_agent.device.cushion import Cushion
-from router_agent.device.lateness import Lateness
+from router_agent.device.lateness import MAX_LATE_MS, Lateness
 
 # A machine on which a router was held up for half of the time after which it counts as dead is a crowded one: that is
 # remembered for so long, for where it happened once it happens again.
@@ -13,6 +13,7 @@ STALLS_REMEMBERED_NS = 10 * NS_PER_S
 USUAL_OVER_NS = 10 * NS_PER_S
 # No more than this or a tick, whichever is longer: a buffer is a capacitor, and has to be paid for.
 USUAL_AT_MOST_NS = 200 * NS_PER_MS
+_MOST_LATE_NS = MAX_LATE_MS * NS_PER_MS
 
 
 class Punctuality:
@@ -22,12 +23,18 @@ class Punctuality:
         self._stalls = Lateness(STALLS_REMEMBERED_NS, now_ns)
         self._usual = Lateness(USUAL_OVER_NS, now_ns)
 
-    def note(self, due_ns: int, now_ns: int) -> None:
-        """It was to be woken at ``due_ns``, and is awake now."""
+    def note(self, due_ns: int, now_ns: int) -> bool:
+        """It was to be woken at ``due_ns``, and is awake now. True where it stood still meanwhile, for longer than any
+        router is late: that tells how a process was stopped, or a machine, and nothing of how late it may be again.
+        """
+        stood_still = now_ns - due_ns > _MOST_LATE_NS
+        if stood_still:
+            due_ns = now_ns
         self._lateness.note(due_ns, now_ns)
         self._usual.note(due_ns, now_ns)
         stalled = now_ns - due_ns > self._config.dead_ns // 2
         self._stalls.note(due_ns if stalled else now_ns, now_ns)
+        return stood_still
 
     def note_tick(self, due_ns: int, now_ns: int) -> None:
         """A tick was to begin at ``due_ns``, and begins now."""
@@ -55,7 +62,8 @@ class Punctuality:
     @property
     def leeway_ns(self) -> int:
         """What a silent neighbour is given beyond the slack, which is for the usual."""
-        return max(0, 2 * self.late_again_ns - self._config.hello_slack_ns)
+        late_ns = 2 * self.late_again_ns - self._config.hello_slack_ns
+        return min(max(0, late_ns), _MOST_LATE_NS)
 
     @property
     def cushion(self) -> Cushion:

@@ -9,7 +9,7 @@ from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.arrival import NOTHING
-from router_agent.device.frame_reader import MAX_LATE_MS
+from router_agent.device.lateness import MAX_LATE_MS
 from router_agent.device.line import Line
 from router_agent.device.meters import LinkBooks
 from router_agent.device.neighbor_state import NO_GRANT, Demand, Grant
