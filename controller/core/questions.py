@@ -193,6 +193,10 @@ class Questions:
         """Of that, what shared standbys have together (A)."""
         return self._reservations.pool(link_direction(link_id, from_router_id))
 
+    def standby_on_link_a(self, link_id: str, from_router_id: str) -> float:
+        """Of what is reserved there, what standbys hold, their pool among it (A): nothing flows by it."""
+        return self._reservations.standing_by(link_direction(link_id, from_router_id))
+
     def sharing_pool(self, link_id: str, from_router_id: str) -> list[int]:
         """Ids of the circuits whose standbys share it."""
         return self._reservations.sharing(link_direction(link_id, from_router_id))
@@ -208,6 +212,10 @@ class Questions:
 
     def reserved_at_source_w(self, source_id: str) -> float:
         return self._reservations.total(resource.source(source_id))
+
+    def standby_at_source_w(self, source_id: str) -> float:
+        """Of that, what standbys hold, which the source does not give."""
+        return self._reservations.standing_by(resource.source(source_id))
 
     def reserved_at_load_w(self, load_id: str) -> float:
         return self._reservations.total(resource.load(load_id))

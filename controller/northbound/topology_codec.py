@@ -68,6 +68,8 @@ class LinkPicture(NamedTuple):
     reserved_b_to_a_a: float
     pool_a_to_b_a: float
     pool_b_to_a_a: float
+    standby_a_to_b_a: float
+    standby_b_to_a_a: float
     circuit_ids: list[int]
     word: Word
 
@@ -86,6 +88,8 @@ class LinkPicture(NamedTuple):
             reserved_b_to_a_a=self.reserved_b_to_a_a,
             pool_a_to_b_a=self.pool_a_to_b_a,
             pool_b_to_a_a=self.pool_b_to_a_a,
+            standby_a_to_b_a=self.standby_a_to_b_a,
+            standby_b_to_a_a=self.standby_b_to_a_a,
             circuit_ids=self.circuit_ids,
             risk_groups=sorted(link.risk_groups),
             admin=word_to_pb(self.word),
@@ -97,6 +101,7 @@ class SourcePicture(NamedTuple):
     router_id: str
     source: SourceAdvertisement
     reserved_w: float
+    standby_w: float
 
     def add_to(self, topology: pb.Topology) -> None:
         source = self.source
@@ -108,6 +113,7 @@ class SourcePicture(NamedTuple):
             cost_per_mwh=source.cost_per_mwh,
             renewable=source.renewable,
             carbon_kg_per_mwh=source.carbon_kg_per_mwh,
+            standby_w=self.standby_w,
         )
 
 
@@ -166,8 +172,8 @@ def pictures(
                 yield key, _link(known, id_, fresh)
             case Kind.SOURCE:
                 source = known.view.sources.get(id_)
-                reserved_w = known.reserved_at_source_w(id_)
-                yield key, SourcePicture(*source, reserved_w) if source else None
+                held_w = known.reserved_at_source_w(id_), known.standby_at_source_w(id_)
+                yield key, SourcePicture(*source, *held_w) if source else None
             case _:
                 load = known.view.loads.get(id_)
                 reserved_w = known.reserved_at_load_w(id_)
@@ -221,6 +227,8 @@ def _link(known: Questions, link_id: str, fresh: frozenset[str]) -> LinkPicture 
         known.reserved_on_link_a(link_id, link.b),
         known.pool_on_link_a(link_id, link.a),
         known.pool_on_link_a(link_id, link.b),
+        known.standby_on_link_a(link_id, link.a),
+        known.standby_on_link_a(link_id, link.b),
         known.circuits_on_link(link_id, link.a, link.b),
         word_on(known, link_id),
     )

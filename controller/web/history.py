@@ -154,7 +154,8 @@ class History:
                 case "links":
                     return key, _line(known, view, id_, fresh)
                 case "sources":
-                    return key, (round(known.reserved_at_source_w(id_)),)
+                    reserved_w = known.reserved_at_source_w(id_)
+                    return key, (round(reserved_w), round(known.standby_at_source_w(id_)))
                 case _:
                     return key, (round(known.reserved_at_load_w(id_)),)
 
@@ -181,6 +182,8 @@ def _line(known: Questions, view: GridView, link_id: str, fresh: frozenset[str])
         is_up,
         not is_up and link.state is not LinkState.DOWN,
         _admin(known, link_id),
+        round(known.standby_on_link_a(link_id, link.a), 2),
+        round(known.standby_on_link_a(link_id, link.b), 2),
     )
 
 

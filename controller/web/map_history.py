@@ -17,8 +17,11 @@ MOST_CHANGES = 100_000
 # What is told of each thing after its id.
 THEN_COLUMNS: dict[str, tuple[str, ...]] = {
     "routers": ("router_id", "connected", "admin"),
-    "links": ("link_id", "reserved_a_to_b_a", "reserved_b_to_a_a", "up", "silent", "admin"),
-    "sources": ("source_id", "reserved_w"),
+    "links": (
+        *("link_id", "reserved_a_to_b_a", "reserved_b_to_a_a", "up", "silent", "admin"),
+        *("standby_a_to_b_a", "standby_b_to_a_a"),
+    ),
+    "sources": ("source_id", "reserved_w", "standby_w"),
     "loads": ("load_id", "reserved_w"),
     # How many circuits to a load are in each state.
     "sinks": ("sink_id", "states"),

@@ -79,6 +79,8 @@ _LINK: dict[str, Callable[[LinkPicture], object]] = {
     "reserved_b_to_a_a": lambda shown: shown.reserved_b_to_a_a,
     "pool_a_to_b_a": lambda shown: shown.pool_a_to_b_a,
     "pool_b_to_a_a": lambda shown: shown.pool_b_to_a_a,
+    "standby_a_to_b_a": lambda shown: shown.standby_a_to_b_a,
+    "standby_b_to_a_a": lambda shown: shown.standby_b_to_a_a,
     "circuit_count": lambda shown: len(shown.circuit_ids),
     "risk_groups": lambda shown: sorted(shown.link.risk_groups),
     "via": lambda shown: shown.link.via,
@@ -93,6 +95,7 @@ _SOURCE: dict[str, Callable[[SourcePicture], object]] = {
     "cost_per_mwh": lambda shown: shown.source.cost_per_mwh,
     "renewable": lambda shown: shown.source.renewable,
     "carbon_kg_per_mwh": lambda shown: shown.source.carbon_kg_per_mwh,
+    "standby_w": lambda shown: shown.standby_w,
 }
 _LOAD: dict[str, Callable[[LoadPicture], object]] = {
     "load_id": lambda shown: shown.load.load_id,

@@ -82,6 +82,28 @@ def test_power_is_requested_with_a_preview_by_keys_alone(
     expect(page.locator(".card")).to_have_count(0)
 
 
+def test_what_a_standby_holds_is_drawn_still_and_otherwise_than_what_flows(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    [made] = client.request_power(power_request("load5", 2e6, protect="link")).circuits
+    wait_for(lambda: client.get_circuit(made.circuit_id).protection == pb.PROTECTION_PROTECTED)
+    protected = client.get_circuit(made.circuit_id)
+    page = open_page(address)
+    wait_until_drawn(page)
+    # Strokes of lines that are up are whole, but for those of standbys.
+    drawn = page.wait_for_function(
+        """() => {
+            const { flows, rest } = digitalgrid.mapper.current.painter.scene;
+            const still = rest.filter(({ dash }) => dash).flatMap(({ lines }) => lines).length;
+            return still && [flows.flatMap(({ lines }) => lines).length, still];
+        }"""
+    )
+    assert drawn.json_value() == [len(protected.links), len(protected.standby.links)]
+    page.get_by_role("tab", name="Lines").click()
+    page.locator(f"#row-line-{protected.standby.links[0].link_id}").click()
+    expect(page.locator(".card")).to_contain_text("For standbys")
+
+
 def press_on(page: Page, name: str) -> None:
     """Goes by Tab to the button of that name, and presses it; nothing but keys."""
     button = page.get_by_role("dialog").get_by_role("button", name=name, exact=True)

@@ -20,7 +20,7 @@ from tests.chaos.report import Report
 from tests.chaos.scenarios import SCENARIOS, Scenario
 
 
-async def _run(
+async def run(
     scenarios: list[Scenario], rounds: int | None, seed: int, bars: Bars, together: Report
 ) -> None:
     for scenario in scenarios:
@@ -30,10 +30,12 @@ async def _run(
         def note(number: int, what: str, task: TaskID = task) -> None:
             bars.update(task, completed=number, note=what)
 
-        report = await scenario.run(total, seed, note)
-        together.figures |= report.figures
-        together.failures += report.failures
-        together.missed += report.missed
+        report = Report(progress=note)
+        try:
+            await scenario.run(total, seed, report)
+        finally:
+            # What it found before it failed itself is kept.
+            together.add(report)
 
 
 def _table(report: Report) -> Table:
@@ -71,9 +73,8 @@ def main(names: tuple[str, ...], rounds: int | None, seed: int, output: Path) ->
     report = Report()
     try:
         with Bars(*columns, console=console) as bars:
-            asyncio.run(_run(chosen, rounds, seed, bars, report))
+            asyncio.run(run(chosen, rounds, seed, bars, report))
     finally:
-        # What was found before something failed is kept.
         _write(output, seed, report)
     for failure in report.failures + report.missed:
         console.print(failure, style="bold red", markup=False)

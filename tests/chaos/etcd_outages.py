@@ -6,7 +6,7 @@ import time
 
 from tests.chaos.checks import Findings, watching_limits
 from tests.chaos.cluster import Cluster
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 
 _NODE_DOWN_S = 2.0
 # Longer than the lease, so that whoever led has stopped to; without etcd nobody else can begin.
@@ -16,10 +16,9 @@ _STALLED_AT_MOST_S = 5.0
 _RESUMED_WITHIN_S = 10.0
 
 
-async def etcd_node_down(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
+async def etcd_node_down(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """{rounds, lost, torn, oversubscribed, stalled_s: {p50, max}}: calls go on, beside one dead member."""
     chance = random.Random(seed)
-    report = Report()
     counts = {"rounds": rounds, "lost": 0, "torn": 0, "oversubscribed": 0}
     stalls_s = []
     for number in range(1, rounds + 1):
@@ -31,16 +30,14 @@ async def etcd_node_down(made: Cluster, rounds: int, seed: int, progress: Progre
         await made.check(findings)
         _count(counts, findings)
         report.fail("etcd-node-down", number, seed, findings.all())
-        progress(number, f"stalled for {stalls_s[-1]:.3f} s")
+        report.progress(number, f"stalled for {stalls_s[-1]:.3f} s")
     report.figures["etcd_node_down"] = counts
     report.add_times("etcd_node_down_stalled_s", stalls_s, _STALLED_AT_MOST_S)
-    return report
 
 
-async def etcd_away(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
+async def etcd_away(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """{rounds, acknowledged_meanwhile, lost, torn, oversubscribed}: no member of etcd runs for a while."""
     chance = random.Random(seed)
-    report = Report()
     counts = {"rounds": rounds, "acknowledged_meanwhile": 0}
     counts |= {"lost": 0, "torn": 0, "oversubscribed": 0}
     resumed_s = []
@@ -56,10 +53,9 @@ async def etcd_away(made: Cluster, rounds: int, seed: int, progress: Progress) -
         counts["acknowledged_meanwhile"] += len(meanwhile)
         _count(counts, findings)
         report.fail("etcd-away", number, seed, findings.all())
-        progress(number, f"went on after {back_s:.3f} s")
+        report.progress(number, f"went on after {back_s:.3f} s")
     report.figures["etcd_away"] = counts
     report.add_times("etcd_away_resumed_s", resumed_s, _RESUMED_WITHIN_S)
-    return report
 
 
 async def _lose_one(made: Cluster, member: int) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from digitalgrid.client import AsyncPowerClient, power_request
 from tests.chaos.checks import Findings, watching_limits
 from tests.chaos.cluster import Cluster
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 
 _FAILOVER_WITHIN_S = 3.0
 _TUNED_WITHIN_S = 1.5
@@ -23,30 +23,28 @@ _POWER_W = 10.0
 Accident = Callable[[Cluster, AsyncPowerClient], Awaitable[float]]
 
 
-async def leader_failover(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
+async def leader_failover(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """{leader_failover_s: {rounds, p50, max}}: kill -9 of the leader, everything as it comes."""
     limit = "leader_failover_s", _FAILOVER_WITHIN_S
-    return await _measure(made, _kill_leader, limit, rounds, seed, progress)
+    await _measure(made, _kill_leader, limit, rounds, seed, report)
 
 
-async def leader_failover_tuned(
-    made: Cluster, rounds: int, seed: int, progress: Progress
-) -> Report:
+async def leader_failover_tuned(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """The same where etcd and leases are set to notice sooner."""
     limit = "leader_failover_tuned_s", _TUNED_WITHIN_S
-    return await _measure(made, _kill_leader, limit, rounds, seed, progress)
+    await _measure(made, _kill_leader, limit, rounds, seed, report)
 
 
-async def handover(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
+async def handover(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """{handover_s: {rounds, p50, max}}: SIGTERM of the leader."""
     limit = "handover_s", _HANDOVER_WITHIN_S
-    return await _measure(made, _end_leader, limit, rounds, seed, progress)
+    await _measure(made, _end_leader, limit, rounds, seed, report)
 
 
-async def double_failure(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
+async def double_failure(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """{double_failure_s: {rounds, p50, max}}: the leader and etcd's leader at once."""
     limit = "double_failure_s", _DOUBLE_WITHIN_S
-    return await _measure(made, _kill_both, limit, rounds, seed, progress)
+    await _measure(made, _kill_both, limit, rounds, seed, report)
 
 
 async def _measure(
@@ -55,11 +53,10 @@ async def _measure(
     limit: tuple[str, float],
     rounds: int,
     seed: int,
-    progress: Progress,
-) -> Report:
+    report: Report,
+) -> None:
     key, limit_s = limit
     chance = random.Random(seed)
-    report = Report()
     seconds = []
     async with AsyncPowerClient(made.daemons.northbound) as client:
         for number in range(1, rounds + 1):
@@ -74,9 +71,8 @@ async def _measure(
                     await made.recover(daemon)
             await made.check(findings)
             report.fail(key, number, seed, findings.all())
-            progress(number, f"{seconds[-1]:.3f} s")
+            report.progress(number, f"{seconds[-1]:.3f} s")
     report.add_times(key, seconds, limit_s)
-    return report
 
 
 async def _kill_leader(made: Cluster, client: AsyncPowerClient) -> float:

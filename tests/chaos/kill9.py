@@ -18,7 +18,7 @@ from tests.chaos.checks import (
 from tests.chaos.daemons import Daemon, Daemons
 from tests.chaos.grids import tight_grid
 from tests.chaos.load import Load
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.chaos.routers import Routers
 
 # From the first acknowledgement of the round, so that each is killed while it works.
@@ -27,7 +27,7 @@ _LONGEST_LIFE_S = 0.5
 _ANSWERS_WITHIN_S = 5.0
 
 
-async def kill9(rounds: int, seed: int, progress: Progress) -> Report:
+async def kill9(rounds: int, seed: int, report: Report) -> None:
     """{rounds, lost, torn, oversubscribed}"""
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
@@ -41,7 +41,7 @@ async def kill9(rounds: int, seed: int, progress: Progress) -> Report:
             AsyncPowerClient(daemons.northbound) as client,
         ):
             chaos = _Kill9(daemon, store, routers, load, client, len(grid.routers))
-            return await chaos.run(rounds, seed, progress)
+            await chaos.run(rounds, seed, report)
 
 
 class _Kill9:
@@ -61,9 +61,8 @@ class _Kill9:
         self._client = client
         self._router_count = router_count
 
-    async def run(self, rounds: int, seed: int, progress: Progress) -> Report:
+    async def run(self, rounds: int, seed: int, report: Report) -> None:
         chance = random.Random(seed)
-        report = Report()
         counts = {"rounds": rounds, "lost": 0, "torn": 0, "oversubscribed": 0}
         start_s = []
         for number in range(1, rounds + 1):
@@ -76,10 +75,11 @@ class _Kill9:
             counts["oversubscribed"] += len(findings.over_subscribed)
             report.fail("kill9", number, seed, findings.all())
             standing = len(self._load.journal.standing())
-            progress(number, f"{self._load.journal.answered} answers, {standing} circuits stand")
+            report.progress(
+                number, f"{self._load.journal.answered} answers, {standing} circuits stand"
+            )
         report.figures["kill9"] = counts
         report.add_times("restart_s", start_s, _ANSWERS_WITHIN_S)
-        return report
 
     async def _kill(self, after_s: float, findings: Findings) -> None:
         async with watching_limits(self._client, findings):

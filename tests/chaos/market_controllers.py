@@ -27,7 +27,7 @@ from tests.chaos.killing_exchange import KILLS, PROGRAM, Killing
 from tests.chaos.market_books import MarketBooks
 from tests.chaos.market_kills import trade_between
 from tests.chaos.probe import Probe
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.support.etcd_cluster import EtcdCluster
 from tests.support.market_daemon import MarketDaemon, market_daemon
 from tests.support.networks import LINE3
@@ -51,17 +51,17 @@ _HEALTHY_WITHIN_S = 60.0
 _INTERVAL_S = 4
 
 
-async def market_controller(rounds: int, seed: int, progress: Progress) -> Report:
+async def market_controller(rounds: int, seed: int, report: Report) -> None:
     """The only controller, which is started again at once."""
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
         daemon = Daemon("dgc", directory, {"path": str(directory / "store.sqlite")})
         async with Daemons([daemon]) as daemons:
-            deaths = _Deaths("market-controller", daemons, directory, seed, progress)
-            return await deaths.run(rounds)
+            deaths = _Deaths("market-controller", daemons, directory, seed, report)
+            await deaths.run(rounds)
 
 
-async def market_leader(rounds: int, seed: int, progress: Progress) -> Report:
+async def market_leader(rounds: int, seed: int, report: Report) -> None:
     """The leader of three, which is started again, as one that stands by, once there is another."""
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
@@ -70,13 +70,13 @@ async def market_leader(rounds: int, seed: int, progress: Progress) -> Report:
             store = etcd_store(etcd, DEFAULT)
             daemons = Daemons([Daemon(f"dgc{index}", directory, store) for index in (1, 2, 3)])
             async with daemons:
-                deaths = _Deaths("market-leader", daemons, directory, seed, progress)
-                return await deaths.run(rounds)
+                deaths = _Deaths("market-leader", daemons, directory, seed, report)
+                await deaths.run(rounds)
 
 
 class _Deaths:
     def __init__(
-        self, name: str, daemons: Daemons, directory: Path, seed: int, progress: Progress
+        self, name: str, daemons: Daemons, directory: Path, seed: int, report: Report
     ) -> None:
         self._name = name
         self._daemons = daemons
@@ -84,11 +84,11 @@ class _Deaths:
         self._orders = directory / "kills"
         self._seed = seed
         self._chance = random.Random(seed)
-        self._progress = progress
+        self._report = report
         self._grid = load_grid(LINE3)
         self._addresses = daemons.northbound.split(",")
 
-    async def run(self, rounds: int) -> Report:
+    async def run(self, rounds: int) -> None:
         market = {"interval_s": _INTERVAL_S, "ahead": 3}
         with (
             _real_routers(self._directory / "run", self._grid, self._daemons.southbound),
@@ -101,12 +101,12 @@ class _Deaths:
             sink_id = self._grid.loads[0].id
             async with Probe(self._addresses, Journal(), sink_id) as probe:
                 with PowerClient(self._daemons.northbound) as power:
-                    return await self._rounds(rounds, dgm, MarketBooks(dgm, power), probe)
+                    await self._rounds(rounds, dgm, MarketBooks(dgm, power), probe)
 
     async def _rounds(
         self, rounds: int, dgm: MarketDaemon, books: MarketBooks, probe: Probe
-    ) -> Report:
-        report, ended_s = Report(), []
+    ) -> None:
+        ended_s: list[float] = []
         for number in range(1, rounds + 1):
             state, delay_s = MOMENTS[(number - 1) % len(MOMENTS)]
             began_ns = time.time_ns()
@@ -117,19 +117,18 @@ class _Deaths:
                 was_carried = trade.matched_unix_ns > began_ns and delay_s >= _CARRIES_S
                 if was_carried and trade.state != pb.TRANSACTION_STATE_SETTLED:
                     wrong.append(f"{trade.trade_id}: power did not flow on")
-            report.fail(self._name, number, self._seed, wrong)
+            self._report.fail(self._name, number, self._seed, wrong)
             for daemon in self._daemons.all:
                 await daemon.wait_warm()
-            self._progress(number, f"killed {delay_s:g} s after a trade was {state}")
+            self._report.progress(number, f"killed {delay_s:g} s after a trade was {state}")
         trades = await asyncio.to_thread(books.trades)
-        report.figures[self._name.replace("-", "_")] = {
+        self._report.figures[self._name.replace("-", "_")] = {
             "rounds": rounds,
             "moments": len(MOMENTS),
-            "failures": len(report.failures),
+            "failures": len(self._report.failures),
             "ended_max_s": round(max(ended_s), 2),
             **Counter(_word(each.state) for each in trades),
         }
-        return report
 
     async def _kill(
         self, dgm: MarketDaemon, order_id: str, probe: Probe, state: State, delay_s: float

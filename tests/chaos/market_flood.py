@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from digitalgrid.market.v1 import market_pb2 as pb
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.support.floods import FLOODS
 from tests.support.market_daemon import market_daemon, tender
 from tests.support.programs import DIES_WITH_PARENT
@@ -26,13 +26,12 @@ _NOBODY = "127.0.0.1:9"
 _MARKET = {"interval_s": 3600, "gate_s": 2, "ahead": 2, "orders_per_party": 100_000}
 
 
-async def market_flood(rounds: int, seed: int, progress: Progress) -> Report:
+async def market_flood(rounds: int, seed: int, report: Report) -> None:
     """Of each kind of flood: others' p99, beside that of peace."""
-    return await asyncio.to_thread(_market_flood, rounds, seed, progress)
+    await asyncio.to_thread(_market_flood, rounds, seed, report)
 
 
-def _market_flood(rounds: int, seed: int, progress: Progress) -> Report:
-    report = Report()
+def _market_flood(rounds: int, seed: int, report: Report) -> None:
     for kind in FLOODS:
         with (
             TemporaryDirectory(prefix="chaos-") as name,
@@ -40,7 +39,7 @@ def _market_flood(rounds: int, seed: int, progress: Progress) -> Report:
             dgm.client("ann") as ann,
         ):
             quiet, flooded = _turns(ann, dgm.server, kind, rounds)
-        progress(rounds, f"flooded by {kind}")
+        report.progress(rounds, f"flooded by {kind}")
         ratio = _p99(flooded) / _p99(quiet)
         report.figures[f"market_flood_{kind}"] = {
             "tenders": len(flooded),
@@ -52,7 +51,6 @@ def _market_flood(rounds: int, seed: int, progress: Progress) -> Report:
         }
         if ratio > _MOST:
             report.missed.append(f"others wait {ratio:.1f} times as long under {kind}")
-    return report
 
 
 def _turns(

@@ -12,7 +12,7 @@ from digitalgrid.client.errors import PowerError
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.chaos.killing_exchange import KILLS, PROGRAM, Killing
 from tests.chaos.market_books import MarketBooks
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.support.market_daemon import MarketDaemon, market_daemon, tender
 from tests.support.networks import LINE3, network
 from trading.client.blocking import MarketClient
@@ -32,13 +32,12 @@ _DIES_WITHIN_S = 30.0
 _POLL_S = 0.1
 
 
-async def market_kills(rounds: int, seed: int, progress: Progress) -> Report:
+async def market_kills(rounds: int, seed: int, report: Report) -> None:
     """Each trade ends once, nothing is left of circuits and escrows, and no nano is made or lost."""
-    return await asyncio.to_thread(_market_kills, rounds, seed, progress)
+    await asyncio.to_thread(_market_kills, rounds, seed, report)
 
 
-def _market_kills(rounds: int, seed: int, progress: Progress) -> Report:
-    report = Report()
+def _market_kills(rounds: int, seed: int, report: Report) -> None:
     with TemporaryDirectory(prefix="chaos-") as name, ExitStack() as stack:
         directory = Path(name)
         options = stack.enter_context(network(directory / "run", LINE3))
@@ -54,14 +53,15 @@ def _market_kills(rounds: int, seed: int, progress: Progress) -> Report:
             trade_between(dgm, f"{number}", refused=state in _REFUSED)
             report.fail("market-kills", number, seed, books.wrong())
             ended_s.append(time.monotonic() - began_s)
-            progress(number, f"killed {'before' if is_before else 'after'} a trade was {state}")
+            report.progress(
+                number, f"killed {'before' if is_before else 'after'} a trade was {state}"
+            )
         report.figures["market_kills"] = {
             "rounds": rounds,
             "steps": len(STEPS),
             "failures": len(report.failures),
             "ended_max_s": round(max(ended_s), 2),
         }
-    return report
 
 
 def _trade_and_die(dgm: MarketDaemon, order_id: str, killing: Killing, orders: Path) -> None:

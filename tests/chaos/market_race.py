@@ -13,7 +13,7 @@ from typing import Any
 from digitalgrid.client import PowerClient
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import market_pb2 as pb
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.support.ledgers import deposit, ledger
 from tests.support.market_daemon import KEYS, PARTIES, MarketDaemon, market_daemon
 from tests.support.networks import network
@@ -56,24 +56,22 @@ _UNDECIDED = {
 Start = Callable[[Sequence[Race]], list[Callable[[], Ended]]]
 
 
-async def market_race(rounds: int, seed: int, progress: Progress) -> Report:
+async def market_race(rounds: int, seed: int, report: Report) -> None:
     """No meter is sold beyond what it gives, no source promised twice, no balance below nothing, no money without a
     circuit.
     """
-    return await asyncio.to_thread(_market_race, rounds, seed, progress)
+    await asyncio.to_thread(_market_race, rounds, seed, report)
 
 
-def _market_race(rounds: int, seed: int, progress: Progress) -> Report:
-    report = Report()
+def _market_race(rounds: int, seed: int, report: Report) -> None:
     figures: Counter[str] = Counter()
     for number in range(1, rounds + 1):
         with TemporaryDirectory(prefix="chaos-") as name:
             found = raced(Path(name), _TENDERS, as_processes)
         report.fail("market-race", number, seed, found.wrong)
         figures += found.figures
-        progress(number, f"{found.figures['tenders']} tenders raced")
+        report.progress(number, f"{found.figures['tenders']} tenders raced")
     report.figures["market_race"] = {"rounds": rounds, **figures}
-    return report
 
 
 class Found:

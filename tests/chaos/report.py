@@ -9,12 +9,18 @@ from typing import Any
 Progress = Callable[[int, str], None]
 
 
+def nobody_watches(number: int, what: str) -> None:
+    """Progress that nobody is told of."""
+
+
 @dataclass(slots=True)
 class Report:
     """``figures`` go to chaos.json as they are. ``failures`` are things that must never be, each with its round and
-    seed; ``missed`` are limits of time that were not kept.
+    seed; ``missed`` are limits of time that were not kept. A scenario writes into it as it goes: what it found is there
+    also where it ends by an exception.
     """
 
+    progress: Progress = nobody_watches
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
@@ -31,6 +37,11 @@ class Report:
         self.figures[key] = figure
         if not figure["within_limit"]:
             self.missed.append(f"{key}: {figure['max']:g} s is above the limit of {limit_s:g} s")
+
+    def add(self, other: "Report") -> None:
+        self.figures |= other.figures
+        self.failures += other.failures
+        self.missed += other.missed
 
     def fail(self, scenario: str, round_: int, seed: int, sentences: list[str]) -> None:
         self.failures += [f"{scenario}, round {round_}, seed {seed}: {each}" for each in sentences]

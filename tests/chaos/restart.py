@@ -11,7 +11,7 @@ from tests.chaos.checks import connected, loaded
 from tests.chaos.daemons import Daemon, Daemons
 from tests.chaos.journal import Journal
 from tests.chaos.probe import Probe
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.chaos.routers import Routers
 from topologies.generated import mesh_grid
 
@@ -24,9 +24,9 @@ _READ_LIMIT_S = 1.0
 _ADMITS_LIMIT_S = 2.0
 
 
-async def restart(rounds: int, seed: int, progress: Progress, circuits: int = _CIRCUITS) -> Report:
+async def restart(rounds: int, seed: int, report: Report, circuits: int = _CIRCUITS) -> None:
     """How long from exec to the first answer, and to the first admission; {rounds, circuits, lost}"""
-    report, lost = Report(), 0
+    lost = 0
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
         grid = mesh_grid(_ROUTERS, seed)
@@ -51,15 +51,15 @@ async def restart(rounds: int, seed: int, progress: Progress, circuits: int = _C
                 reads_s.append(await daemon.wait_answering())
                 admits_s.append(await admission - began_s)
                 there = {each.circuit_id for each in (await client.list_circuits()).circuits}
-                lost += len(promised - there)
-                progress(number, f"read {reads_s[-1]:.2f} s, admitted {admits_s[-1]:.2f} s")
+                gone = len(promised - there)
+                lost += gone
+                if gone:
+                    report.fail("restart", number, seed, [f"{gone} circuits were lost"])
+                report.progress(number, f"read {reads_s[-1]:.2f} s, admitted {admits_s[-1]:.2f} s")
                 await connected(client, _ROUTERS)
     report.figures["restart"] = {"rounds": rounds, "circuits": circuits, "lost": lost}
-    if lost:
-        report.fail("restart", rounds, seed, [f"{lost} circuits were lost"])
     report.add_times("restart_read_s", reads_s, _READ_LIMIT_S)
     report.add_times("restart_admits_s", admits_s, _ADMITS_LIMIT_S)
-    return report
 
 
 async def _promised(client: AsyncPowerClient, grid: Grid, count: int) -> set[int]:

@@ -16,18 +16,18 @@ from tests.chaos.market_controllers import MOMENTS, market_controller, market_le
 from tests.chaos.market_flood import market_flood
 from tests.chaos.market_kills import ROUNDS, market_kills
 from tests.chaos.market_race import market_race
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.chaos.restart import restart
 from tests.chaos.sigstop import sigstop
 from tests.chaos.switchover import switchover
 from tests.chaos.thousand_routers import thousand_routers
 
-Run = Callable[[int, int, Progress], Awaitable[Report]]
+Run = Callable[[int, int, Report], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``run`` takes rounds, a seed, and whom to tell of progress."""
+    """``run`` takes rounds, a seed, and the report that it writes into."""
 
     name: str
     rounds: int
@@ -35,11 +35,11 @@ class Scenario:
 
 
 def _in_cluster(
-    profile: Profile, scenario: Callable[[Cluster, int, int, Progress], Awaitable[Report]]
+    profile: Profile, scenario: Callable[[Cluster, int, int, Report], Awaitable[None]]
 ) -> Run:
-    async def run(rounds: int, seed: int, progress: Progress) -> Report:
+    async def run(rounds: int, seed: int, report: Report) -> None:
         async with cluster(profile, seed) as made:
-            return await scenario(made, rounds, seed, progress)
+            await scenario(made, rounds, seed, report)
 
     return run
 

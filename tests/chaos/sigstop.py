@@ -7,21 +7,20 @@ import signal
 from digitalgrid.model import ResultCode
 from tests.chaos.checks import Findings, stale_writes, watching_limits
 from tests.chaos.cluster import Cluster
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 
 # It goes on so soon after another was elected that some routers have not been greeted yet, or later.
 _LONGEST_STOP_S = 0.3
 _AFTERWARDS_S = 0.3
 
 
-async def sigstop(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
+async def sigstop(made: Cluster, rounds: int, seed: int, report: Report) -> None:
     """{rounds, stale_writes_accepted}, and how many routers have refused.
 
     Counted the strict way: from the moment at which etcd told that another was elected, or the first router anywhere
     was greeted by it, whichever was sooner, no router may accept a lower election id, greeted or not.
     """
     chance = random.Random(seed)
-    report = Report()
     accepted = refused = 0
     for number in range(1, rounds + 1):
         findings = Findings()
@@ -40,10 +39,9 @@ async def sigstop(made: Cluster, rounds: int, seed: int, progress: Progress) -> 
         accepted += len(stale)
         refused += sum(each.code is ResultCode.STALE_ELECTION_ID for each in history.mutations)
         report.fail("sigstop", number, seed, findings.all())
-        progress(number, f"{accepted} stale writes accepted, {refused} refused")
+        report.progress(number, f"{accepted} stale writes accepted, {refused} refused")
     report.figures["sigstop"] = {
         "rounds": rounds,
         "stale_writes_accepted": accepted,
         "stale_writes_refused": refused,
     }
-    return report

@@ -14,7 +14,7 @@ from digitalgrid.client.differences import count_differences
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.chaos.checks import Findings
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from topologies.demo.observer import Observer
 from topologies.demo.stage import Stage
 from topologies.emulator.backends import make_emulation
@@ -33,7 +33,7 @@ _SETTLED_WITHIN_S = 60.0
 _POLL_S = 0.1
 
 
-async def switchover(rounds: int, seed: int, progress: Progress) -> Report:
+async def switchover(rounds: int, seed: int, report: Report) -> None:
     """{rounds, lost, torn, oversubscribed}: circuits that stand no more, hops that routers run otherwise than the
     controller says, and instants of over-subscription.
     """
@@ -48,7 +48,7 @@ async def switchover(rounds: int, seed: int, progress: Progress) -> Report:
                 )
                 async with Observer(client) as observer:
                     story = _Switchover(emulation, client, observer, seed)
-                    return await story.run(rounds, progress)
+                    await story.run(rounds, report)
         finally:
             emulation.stop()
 
@@ -62,14 +62,13 @@ class _Switchover(Stage):
         self._chance = random.Random(seed)
         self._ids: set[int] = set()
 
-    async def run(self, rounds: int, progress: Progress) -> Report:
-        report = Report()
+    async def run(self, rounds: int, report: Report) -> None:
         counts = {"rounds": rounds, "lost": 0, "torn": 0, "oversubscribed": 0}
         await self._request()
         for number in range(1, rounds + 1):
             findings = Findings()
             link_id = self._chance.choice(sorted(self._used_links()))
-            progress(
+            report.progress(
                 number, f"{link_id} is cut under {len(self._observer.using(link_id, self._ids))}"
             )
             await self._cut_and_kill(link_id)
@@ -87,7 +86,6 @@ class _Switchover(Stage):
         if books.oversubscribed_instants or books.conservation_error_mj:
             report.fail("switchover", rounds, self._seed, [f"books out of balance: {books}"])
         report.figures["switchover"] = counts
-        return report
 
     async def _request(self) -> None:
         loads = [each.id for each in self._grid.loads]

@@ -16,7 +16,7 @@ from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.chaos.checks import connected, loaded
 from tests.chaos.daemons import Daemon, Daemons
-from tests.chaos.report import Progress, Report
+from tests.chaos.report import Report
 from tests.chaos.routers import Routers
 from topologies.generated import mesh_grid
 
@@ -32,10 +32,9 @@ _LARGE_MESSAGES = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
 
 
 async def thousand_routers(
-    rounds: int, seed: int, progress: Progress, routers: int = _ROUTERS, watchers: int = _WATCHERS
-) -> Report:
+    rounds: int, seed: int, report: Report, routers: int = _ROUTERS, watchers: int = _WATCHERS
+) -> None:
     """{routers, up_s, bytes_a_session}, and how long news of a line take to reach the last watcher, over rounds."""
-    report = Report()
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
         daemon = Daemon("dgc", directory, {"path": str(directory / "store.sqlite")})
@@ -53,15 +52,14 @@ async def thousand_routers(
             up_s = time.monotonic() - began_s
             session_bytes = (daemon.resident_bytes - alone_bytes) // routers
             _judge(report, routers, up_s, session_bytes)
-            progress(0, f"{routers} routers are connected after {up_s:.1f} s")
+            report.progress(0, f"{routers} routers are connected after {up_s:.1f} s")
             async with _Crowd(daemons.northbound, watchers) as crowd:
                 took_s = []
                 for number in range(1, rounds + 1):
                     since_s = await fleet.flap()
                     took_s.append(await crowd.last_hears_of(number) - since_s)
-                    progress(number, f"the last watcher heard after {took_s[-1]:.3f} s")
+                    report.progress(number, f"the last watcher heard after {took_s[-1]:.3f} s")
     _judge_news(report, took_s)
-    return report
 
 
 def _judge(report: Report, routers: int, up_s: float, session_bytes: int) -> None:

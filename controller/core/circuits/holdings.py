@@ -67,6 +67,24 @@ class Holdings:
         account = self._accounts.get(resource)
         return account.pool / QUANTA if account else 0.0
 
+    def standing_by(self, resource: Resource) -> float:
+        """The part of the total that is there for standbys alone, and carries nothing but their trickles."""
+        account = self._accounts.get(resource)
+        if account is None:
+            return 0.0
+        quanta = account.pool
+        dedicated = (account.held.keys() & self._standbys) - self._covers.keys()
+        for circuit_id in {key.circuit_id for key in dedicated}:
+            numbers = self._generations[circuit_id]
+            working = [
+                each
+                for each in numbers
+                if CircuitGeneration(circuit_id, each) not in self._standbys
+            ]
+            quanta += account.firm(circuit_id, numbers, self._covers)
+            quanta -= account.firm(circuit_id, working, self._covers)
+        return quanta / QUANTA
+
     def firm(self, resource: Resource) -> float:
         """The part of the total that is held whatever fails."""
         account = self._accounts.get(resource)

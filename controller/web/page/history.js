@@ -5,7 +5,8 @@
 import { signal } from "./vendor/ui.js";
 import { mapHistory } from "./api.js";
 import { Earlier } from "./earlier.js";
-import { lineState } from "./scene.js";
+import { currentsOf, lineState, standbyOf } from "./scene.js";
+import { givenW } from "./symbols.js";
 
 const KEPT_S = 15 * 60;
 // Between two pictures of the network: 15 minutes of a large network take 5 MB.
@@ -122,16 +123,18 @@ class Picture {
     this.linkIds = [...links.keys()];
     this.flows = new Float32Array(links.size * 2);
     this.states = new Uint8Array(links.size);
+    /** What standbys hold, of the few lines where they hold any. @type {Map<string, [number, number]>} */
+    this.standbys = new Map();
     let at = 0;
     for (const link of links.values()) {
-      this.flows[2 * at] = link.reserved_a_to_b_a ?? 0;
-      this.flows[2 * at + 1] = link.reserved_b_to_a_a ?? 0;
+      [this.flows[2 * at], this.flows[2 * at + 1]] = currentsOf(link, null);
+      if (standbyOf(link)) this.standbys.set(link.link_id, [link.standby_a_to_b_a ?? 0, link.standby_b_to_a_a ?? 0]);
       this.states[at] = STATES.indexOf(lineState(link));
       at += 1;
     }
     this.gone = [...routers.values()].filter((router) => !router.connected).map((router) => router.router_id);
-    this.sources = powers(sources);
-    this.loads = powers(loads);
+    this.sources = powers(sources, givenW);
+    this.loads = powers(loads, (row) => row.reserved_w ?? 0);
     /** What sinks got, as the store counts it. */
     this.sinks = new Map([...sinks].map(([id, counts]) => [id, { ...counts }]));
   }
@@ -145,7 +148,8 @@ class Picture {
       const link = links.get(id);
       if (!link) return;
       const state = STATES[this.states[at]];
-      const flows = { reserved_a_to_b_a: this.flows[2 * at], reserved_b_to_a_a: this.flows[2 * at + 1] };
+      const [ab, ba] = this.standbys.get(id) ?? [0, 0];
+      const flows = { reserved_a_to_b_a: this.flows[2 * at] + ab, reserved_b_to_a_a: this.flows[2 * at + 1] + ba, standby_a_to_b_a: ab, standby_b_to_a_a: ba };
       const up = state !== "down" && state !== "silent";
       links.set(id, { ...link, ...flows, up, silent: state === "silent", admin: state.startsWith("drain") ? state : "" });
     });
@@ -153,9 +157,9 @@ class Picture {
   }
 }
 
-/** What sources or loads have reserved. @param {Map<string, any>} rows */
-function powers(rows) {
-  return { ids: [...rows.keys()], powersW: Float32Array.from(rows.values(), (row) => row.reserved_w ?? 0) };
+/** What sources give, or loads have reserved. @param {Map<string, any>} rows @param {(row: any) => number} of */
+function powers(rows, of) {
+  return { ids: [...rows.keys()], powersW: Float32Array.from(rows.values(), of) };
 }
 
 /** @param {Map<string, any>} rows @param {{ids: string[], powersW: Float32Array}} then */
@@ -163,7 +167,7 @@ function given(rows, { ids, powersW }) {
   const found = new Map(rows);
   ids.forEach((id, at) => {
     const row = rows.get(id);
-    if (row) found.set(id, { ...row, reserved_w: powersW[at] });
+    if (row) found.set(id, { ...row, reserved_w: powersW[at], standby_w: 0 });
   });
   return found;
 }

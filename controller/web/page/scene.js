@@ -11,6 +11,9 @@ const CASING = [2.4, 8.6];
 const LEAST_CORE = 1.2;
 // Shorter lines have no dashes.
 const LEAST_DASHED_PX = 12;
+// What standbys hold of a line is drawn as ties across its core, so much wider where there is room.
+const TIES = [1.6, 3.4];
+const TIES_BEYOND_PX = 2;
 // Of the larger direction: from here on both have a lane.
 const SECOND_LANE = 0.02;
 // Lines that are so far apart, spread evenly, have their full size.
@@ -119,19 +122,28 @@ function rangeOf(links) {
 function dressOf(link, look, scale, [least, most]) {
   const [ab, ba] = currentsOf(link, look.measured);
   const ampacity = link.ampacity_a || Infinity;
-  const share = (ab + ba) / ampacity;
+  const standby = look.measured ? 0 : standbyOf(link);
+  const carried = (ab + ba) / ampacity;
   const rank = most > least ? (Math.sqrt(link.ampacity_a ?? 0) - least) / (most - least) : 0.6;
   const casing = (CASING[0] + (CASING[1] - CASING[0]) * rank) * scale;
+  const width = (share) => Math.min(casing, Math.max(LEAST_CORE * Math.min(1, scale + 0.3), casing * Math.min(1, share) ** 0.7));
+  const share = carried + standby / ampacity;
+  const core = width(carried);
   return {
-    ab, ba, share, casing, state: lineState(link),
-    core: Math.min(casing, Math.max(LEAST_CORE * Math.min(1, scale + 0.3), casing * Math.min(1, share) ** 0.7)),
+    ab, ba, carried, share, casing, state: lineState(link), core,
+    ties: standby > 0 ? Math.min(casing, Math.max(width(share), core + TIES_BEYOND_PX)) : 0,
   };
 }
 
-/** What flows from a to b, and from b to a, in amperes. @returns {[number, number]} */
+/** What flows from a to b, and from b to a, in amperes; by what is reserved, where nothing is measured. @returns {[number, number]} */
 export function currentsOf(link, measured) {
   if (measured) return measured.get(link.link_id) ?? [0, 0];
-  return [link.reserved_a_to_b_a ?? 0, link.reserved_b_to_a_a ?? 0];
+  return [(link.reserved_a_to_b_a ?? 0) - (link.standby_a_to_b_a ?? 0), (link.reserved_b_to_a_a ?? 0) - (link.standby_b_to_a_a ?? 0)];
+}
+
+/** What standbys hold of a line, in amperes of both directions: nothing flows by it. */
+export function standbyOf(link) {
+  return (link.standby_a_to_b_a ?? 0) + (link.standby_b_to_a_a ?? 0);
 }
 
 /** up, down, silent, draining or drained. */
@@ -198,7 +210,8 @@ export function projected(xy, zoom) {
 function drawState(dress, link, line, points, colour, into, badges, lit, look) {
   const { theme } = look;
   if (dress.state === "up") {
-    into.add(colour, dress.core, null, points);
+    if (dress.ties) into.add(colour, dress.ties, TIES, points);
+    if (!dress.ties || dress.carried > 0) into.add(colour, dress.core, null, points);
     if (lit && look.emphasis.lines.get(line.id) === "bottleneck") badgeOn(badges, line, look.zoom, "bottleneck", lit);
     return;
   }
@@ -237,8 +250,8 @@ function dashColour(core, theme) {
   return luminance(core) > 0.4 ? theme["dash-on-light"] : theme.dash;
 }
 
-function addFlow(flows, width, { share, lit, colour }, points) {
-  const speed = SPEED[0] + SPEED[1] * (Math.round(Math.min(1, share) * SPEEDS) / SPEEDS);
+function addFlow(flows, width, { carried, lit, colour }, points) {
+  const speed = SPEED[0] + SPEED[1] * (Math.round(Math.min(1, carried) * SPEEDS) / SPEEDS);
   const rounded = Math.round(width * 2) / 2 || 0.5;
   const key = `${rounded}|${speed}|${lit}|${colour}`;
   let flow = flows.get(key);

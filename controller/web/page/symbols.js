@@ -182,10 +182,15 @@ function fatesOf(ids, sinks) {
   return sum;
 }
 
+/** What a source gives: all that is reserved but for standbys. */
+export function givenW(row) {
+  return (row.reserved_w ?? 0) - (row.standby_w ?? 0);
+}
+
 function sourceSymbol(ids, base, { look, size, most }) {
   const rows = ids.map((id) => look.tables.sources.get(id)).filter(Boolean);
   const sum = rows.reduce((total, row) => total + (row.max_power_w ?? 0), 0);
-  const drawn = rows.reduce((total, row) => total + (row.reserved_w ?? 0), 0);
+  const drawn = rows.reduce((total, row) => total + givenW(row), 0);
   const r = (SOURCE_RADIUS[0] + (SOURCE_RADIUS[1] - SOURCE_RADIUS[0]) * Math.sqrt(Math.min(1, sum / most.source)))
     * Math.max(0.5, Math.min(1.1, size));
   return {

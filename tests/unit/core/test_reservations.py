@@ -44,6 +44,27 @@ def test_the_larger_generation_counts_whichever_is_newer() -> None:
     assert reservations.total(OUT) == 15.0
 
 
+def test_what_is_there_for_standbys_alone_is_what_nobody_else_needs() -> None:
+    reservations = Reservations()
+    working, standby, other = (
+        CircuitGeneration(1, 1),
+        CircuitGeneration(1, 2),
+        CircuitGeneration(2, 1),
+    )
+    reservations.reserve(working, route(1000.0))
+    reservations.reserve(standby, route(1500.0), standby=True)
+    reservations.reserve(other, route(500.0))
+    # Of one line's room for both, the standby's is what it takes beyond the other.
+    assert (reservations.total(OUT), reservations.standing_by(OUT)) == (20.0, 5.0)
+    assert (reservations.total(source("pv")), reservations.standing_by(source("pv"))) == (
+        2060.0,
+        500.0,
+    )
+    reservations.demanded(standby)
+    assert (reservations.total(OUT), reservations.standing_by(OUT)) == (20.0, 0.0)
+    assert reservations.standing_by(BACK) == 0.0
+
+
 def test_another_path_is_held_beside_the_old_one() -> None:
     reservations = Reservations()
     reservations.reserve(CircuitGeneration(1, 1), route(1000.0))

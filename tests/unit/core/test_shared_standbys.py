@@ -73,6 +73,8 @@ def test_two_standbys_that_no_failure_needs_at_once_have_the_same_room() -> None
     assert known.sharing_pool("x-t", "x") == [first.circuit_id, second.circuit_id]
     largest_a = max(there(each.standby()).route.links[-1].current_a for each in (first, second))
     assert known.pool_on_link_a("x-t", "x") == known.reserved_on_link_a("x-t", "x") == largest_a
+    assert known.standby_on_link_a("x-t", "x") == largest_a
+    assert known.standby_on_link_a("a-t", "a") == 0.0 < known.reserved_on_link_a("a-t", "a")
     assert told_w(network, "x", "x-t") == pytest.approx(largest_a * 20_000)
     assert there(first.standby()).covers == {Failure(FailureKind.LINK, "a-t")}
     assert all(hop.shared_standby for hop in network.grid.routers["x"].table.hops)
@@ -85,7 +87,9 @@ def test_room_of_its_own_is_had_where_it_is_asked_for_and_refused_with_the_cut_w
     circuit = ask(network, "plant-a", dedicated=True)
     assert circuit.guard.word is Protection.PROTECTED and circuit.guard.dedicated
     assert network.core.questions.pool_on_link_a("x-t", "x") == 0.0
-    assert network.core.questions.reserved_on_link_a("x-t", "x") > 0.0
+    known = network.core.questions
+    assert known.standby_on_link_a("x-t", "x") == known.reserved_on_link_a("x-t", "x") > 0.0
+    assert known.standby_on_link_a("a-t", "a") == 0.0 < known.reserved_on_link_a("a-t", "a")
     assert not any(hop.shared_standby for hop in network.grid.routers["x"].table.hops)
     with pytest.raises(Refusal) as refused:
         network.request(wanted("plant-b", dedicated=True))

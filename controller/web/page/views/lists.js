@@ -1,7 +1,7 @@
 // The lists beside the map: columns of circuits, lines, routers, loads and sources. The worst comes first.
 
 import { html, useEffect } from "../vendor/ui.js";
-import { adminWord, currentsOf, lineState, lossShare } from "../scene.js";
+import { adminWord, currentsOf, lineState, lossShare, standbyOf } from "../scene.js";
 import { route, go, LISTS, open } from "../route.js";
 import { store } from "../store.js";
 import { Share } from "./bars.js";
@@ -14,7 +14,7 @@ import { current, duration, energy, enumWord, LINE_STATES, moment, percent, powe
 export const lineStateOf = (row) => LINE_STATES[lineState(row)];
 export const shareOf = (row) => {
   const [ab, ba] = currentsOf(row, null);
-  return row.ampacity_a ? (ab + ba) / row.ampacity_a : 0;
+  return row.ampacity_a ? (ab + ba + standbyOf(row)) / row.ampacity_a : 0;
 };
 
 /** @param {any} row of a router */

@@ -2,8 +2,9 @@
 
 import { html, useState } from "../vendor/ui.js";
 import { linkTo, open } from "../route.js";
-import { adminWord, currentsOf, lineState, lossShare } from "../scene.js";
+import { adminWord, currentsOf, lineState, lossShare, standbyOf } from "../scene.js";
 import { store } from "../store.js";
+import { givenW } from "../symbols.js";
 import { ago, counted, current, duration, LINE_STATES, percent, power, stateOf } from "../words.js";
 import { Facts, Figures, Share } from "./bars.js";
 import { State } from "./glyph.js";
@@ -27,7 +28,7 @@ export function LineCard({ row }) {
     <${Facts} of=${[
       ["Between", html`<a href=${linkTo("router", row.a_router_id)}>${row.a_router_id}</a> and <a href=${linkTo("router", row.b_router_id)}>${row.b_router_id}</a>`],
       way(row.a_router_id, row.b_router_id, ab), way(row.b_router_id, row.a_router_id, ba),
-      ["Shared by standbys", pools ? current(pools) : ""], ["Resistance", row.resistance_ohm !== undefined ? `${row.resistance_ohm} Ω` : ""],
+      ["For standbys", standbyOf(row) ? `${current(standbyOf(row))}${pools ? `, ${current(pools)} of it shared` : ""}` : ""], ["Resistance", row.resistance_ohm !== undefined ? `${row.resistance_ohm} Ω` : ""],
       ["Toll", row.cost_per_mwh ? `${row.cost_per_mwh} per MWh` : ""], ["May fail with", (row.risk_groups ?? []).join(", ")],
     ]} />
     <${Circuits} of=${circuitsOn(row.link_id)} />
@@ -79,11 +80,11 @@ export function SourceCard({ row }) {
   const circuits = [...store.tables.circuits.values()].filter((circuit) => circuit.source_id === row.source_id);
   return html`
     <header><h2>${row.source_id}</h2></header>
-    <${Figures} of=${[["Gives", power(row.reserved_w)], ["Has", power(row.max_power_w)], ["Circuits", circuits.length]]} />
+    <${Figures} of=${[["Gives", power(givenW(row))], ["Has", power(row.max_power_w)], ["Circuits", circuits.length]]} />
     <${Share} share=${row.max_power_w ? row.reserved_w / row.max_power_w : 0} />
     <${Facts} of=${[
       ["Router", html`<a href=${linkTo("router", row.router_id)}>${row.router_id}</a>`], ["Cost", row.cost_per_mwh ? `${row.cost_per_mwh} per MWh` : ""],
-      ["Carbon", row.carbon_kg_per_mwh ? `${row.carbon_kg_per_mwh} kg per MWh` : ""], ["Renewable", row.renewable ? "yes" : ""],
+      ["For standbys", row.standby_w ? power(row.standby_w) : ""], ["Carbon", row.carbon_kg_per_mwh ? `${row.carbon_kg_per_mwh} kg per MWh` : ""], ["Renewable", row.renewable ? "yes" : ""],
     ]} />
     <${Circuits} of=${circuits} />
     <div class="actions"><button onClick=${() => open("whatif", { cut: row.source_id })}>What if it fails…</button>

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/ui.js";
 import { measuredFlows } from "../mapper.js";
-import { currentsOf, lineState, lossShare } from "../scene.js";
+import { currentsOf, lineState, lossShare, standbyOf } from "../scene.js";
 import { store } from "../store.js";
 import { flow } from "../view_state.js";
 import { current, LINE_STATES, percent, power } from "../words.js";
@@ -26,7 +26,8 @@ const WORDS = {
     const [ab, ba] = currentsOf(row, measured);
     const way = (from, to, amperes) => amperes > 0 && `${from} → ${to}: ${current(amperes)}, ${power(amperes * row.voltage_v)}`;
     return [row.link_id, LINE_STATES[lineState(row)], way(row.a_router_id, row.b_router_id, ab), way(row.b_router_id, row.a_router_id, ba),
-      `${percent((ab + ba) / row.ampacity_a)} of ${current(row.ampacity_a)}${ab + ba > 0 ? `, loses ${percent(lossShare(row, [ab, ba]))}` : ""}`];
+      !measured && standbyOf(row) > 0 && `for standbys: ${current(standbyOf(row))}`,
+      `${percent((ab + ba + (measured ? 0 : standbyOf(row))) / row.ampacity_a)} of ${current(row.ampacity_a)}${ab + ba > 0 ? `, loses ${percent(lossShare(row, [ab, ba]))}` : ""}`];
   },
   router(row, { routers }) {
     const others = routers.length - 1;
@@ -35,5 +36,5 @@ const WORDS = {
     return [row.router_id, routerStateOf(row), others > 0 && `and ${others} more beside it: come nearer`, loads.length > 0 && `${loads.length} loads, ${power(sum)} reserved`];
   },
   load: (row) => [row.load_id, loadStateOf(row), `${power(row.reserved_w)} reserved of ${power(row.max_power_w)}`, `at ${row.router_id}`],
-  source: (row) => [row.source_id, null, `gives ${power(row.reserved_w)} of ${power(row.max_power_w)}`, `at ${row.router_id}`],
+  source: (row) => [row.source_id, null, `gives ${power(givenW(row))} of ${power(row.max_power_w)}`, `at ${row.router_id}`],
 };
