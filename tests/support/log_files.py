@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.support.ledgers import close, deposit, ledger, lock
-from trading.ledger.ledger import Ledger
+from trading.ledger.ledger import Ledger, Wanted
 from trading.ledger.log_file import write_copy
 from trading.ledger.sqlite_storage import SqliteStorage
 from trading.ledger.storage import Storage
@@ -13,10 +13,11 @@ from trading.ledger.storage import Storage
 
 def fill(book: Ledger, trades: int) -> None:
     """A deposit, and two entries for each trade, all in one group."""
-    wanted = [("deposit", deposit("ann", 10**9))]
+    wanted = [Wanted("deposit", deposit("ann", 10**9))]
     for number in range(trades):
-        wanted.append((f"t{number}/lock", lock(f"t{number}", ann=100 + number)))
-        wanted.append((f"t{number}/close", close(f"t{number}", ("ann", "bob", 100 + number))))
+        wanted.append(Wanted(f"t{number}/lock", lock(f"t{number}", ann=100 + number)))
+        closed = close(f"t{number}", ("ann", "bob", 100 + number))
+        wanted.append(Wanted(f"t{number}/close", closed))
     book.write_many(wanted)
 
 

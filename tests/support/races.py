@@ -23,6 +23,7 @@ from tests.support.patience import PATIENCE_S
 from tests.support.programs import DIES_WITH_PARENT
 from trading.client.blocking import MarketClient
 from trading.client.signing import Signer
+from trading.ledger.ledger import Wanted
 from trading.ledger.sqlite_storage import SqliteStorage
 from trading.ledger.storage import Fenced
 from trading.reasons import MarketReason
@@ -138,7 +139,9 @@ def _locks(race: Locks) -> Ended:
         keys = [f"{race.name} {number}" for number in range(at, min(at + 10, race.count))]
         while True:
             try:
-                done = book.write_many([(key, lock(key, **{race.account: 1})) for key in keys])
+                done = book.write_many(
+                    [Wanted(key, lock(key, **{race.account: 1})) for key in keys]
+                )
                 break
             except Fenced:
                 book.close()

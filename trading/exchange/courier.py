@@ -80,7 +80,7 @@ class Courier:
         self._waiting: dict[tuple[str, type[Effect]], None] = {}
         self._turn: asyncio.Handle | None = None
         self._room = asyncio.Semaphore(MAX_WITH_CONTROLLER)
-        self._carry: dict[type[Effect], Callable[..., Awaitable[TradeEvent]]] = {
+        self._carry: dict[type[Effect], Callable[..., Awaitable[TradeEvent | None]]] = {
             Hold: controller.hold,
             Activate: controller.activate,
             Release: controller.release,

@@ -4,14 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from hashlib import sha256
 from typing import TypeVar
-
-import msgspec
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from digitalgrid.supervision import start_task
-from trading.core.settlement import Line, Posting
 from trading.core.trades import (
     Close,
     Closed,
@@ -28,9 +24,16 @@ from trading.core.trades import (
     Unsigned,
 )
 from trading.core.units import Nano
-from trading.exchange.ports import Unreachable
-from trading.exchange.terms import salt_of, terms_bytes, terms_hash
-from trading.ledger.ledger import Ledger, Receipt
+from trading.exchange.entries import (
+    Done,
+    Entries,
+    Queue,
+    Waiting,
+    is_closed_alike,
+    signed,
+    unsigned,
+)
+from trading.ledger.ledger import Ledger, Receipt, Wanted
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 
 T = TypeVar("T")
@@ -42,15 +45,6 @@ _MAX_GROUP = 512
 _KEPT_NS = 86_400_000_000_000
 # Estimated readings have twice the usual window.
 _WINDOWS = 2
-
-
-class _Waiting(msgspec.Struct):
-    """``needs``: the trade whose escrow must be open, if any must."""
-
-    key: str
-    entry: pb.Entry
-    needs: str
-    done: asyncio.Future[Receipt | LedgerRefused]
 
 
 class LedgerPort:
@@ -69,14 +63,12 @@ class LedgerPort:
     ) -> None:
         self._open_ledger = open_ledger
         self._rotate = rotate
-        self._operator = operator
-        self._secret = secret
         windows_ns = _WINDOWS * times.object_ns + times.dispute_ns
         # From the end of an interval until a bill is paid at the latest, and then the exchange has failed.
-        self._longest_ns = times.read_ns + windows_ns + _KEPT_NS
+        self._entries = Entries(operator, secret, times.read_ns + windows_ns + _KEPT_NS)
         self._on_failure = on_failure
         self._executor = ThreadPoolExecutor(1, "ledger")
-        self._waiting: list[_Waiting] = []
+        self._queue = Queue()
         self._work = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._ledger: Ledger | None = None
@@ -114,7 +106,7 @@ class LedgerPort:
     @property
     def waiting(self) -> int:
         """Entries that the next groups have."""
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def _opened(self) -> Ledger:
@@ -130,14 +122,26 @@ class LedgerPort:
 
     async def write(self, key: str, entry: pb.Entry) -> Receipt:
         """With whatever else waits; the answer comes once it is durable. Raises LedgerRefused."""
-        done = await self._write(key, entry)
+        done = await self._write(Wanted(key, entry))
         if isinstance(done, LedgerRefused):
             raise done
         return done
 
-    async def _write(self, key: str, entry: pb.Entry, needs: str = "") -> Receipt | LedgerRefused:
-        done: asyncio.Future[Receipt | LedgerRefused] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(key, entry, needs, done))
+    async def _write(self, wanted: Wanted) -> Receipt | LedgerRefused:
+        done = await self._done(wanted)
+        if done is None:
+            raise LookupError(f"{wanted.key!r} was called back, and is of no trade")
+        return done
+
+    async def _done(self, wanted: Wanted, trade_id: str = "") -> Done:
+        """``trade_id``: of whom it may be called back."""
+        done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+
+        def answer(written: Done) -> None:
+            if not done.done():
+                done.set_result(written)
+
+        self._queue.put(Waiting(wanted, answer, trade_id))
         self._work.set()
         return await done
 
@@ -157,94 +161,43 @@ class LedgerPort:
         """What an account has that is not in escrow."""
         return self._opened.balance(account)
 
-    async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal:
-        locks, end_ns = asked.locks, trade.interval.end_ns
-        owed = (
-            (asked.buyer, locks.buyer),
-            (asked.seller, locks.seller),
-            (self._operator_of(trade), locks.operator),
-        )
-        message = pb.Lock(
-            trade_id=asked.trade_id,
-            stakes=[pb.Stake(account=account, nano=nano) for account, nano in owed],
-            terms_hash=self._terms_hash(trade),
-            refundable_unix_ns=(end_ns + self._longest_ns),
-            not_after_unix_ns=asked.not_after_ns,
-        )
-        return _told(await self._write(asked.key, pb.Entry(lock=message)), Locked())
+    async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal | None:
+        done = await self._done(self._entries.lock(asked, trade), asked.trade_id)
+        return None if done is None else _told(done, Locked())
 
-    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal:
-        done = await self._commit(asked.key, "transaction", trade, needs=asked.trade_id)
-        if isinstance(done, LedgerRefused) and done.reason is LedgerReason.NO_ESCROW:
-            raise Unreachable(f"the money of trade {asked.trade_id} is not in escrow")
-        return _told(done, Signed())
+    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal | None:
+        return signed(await self._done(self._entries.sign(asked, trade), asked.trade_id))
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Signed | Unsigned:
-        """What was written under the key before is the signature."""
-        done = await self._commit(asked.key, "no transaction", trade)
-        if not isinstance(done, LedgerRefused):
-            return Unsigned()
-        if done.reason is LedgerReason.KEY_REUSED:
-            return Signed()
-        # Nothing else is ever wrong with a commitment of ours.
-        raise done
+        """What waits still is not written any more: for what cannot be, nobody's money is taken."""
+        self._queue.call_back(asked.trade_id)
+        return unsigned(await self._write(self._entries.revoke(asked, trade)))
 
     async def pay(self, asked: Pay, trade: Trade) -> PartPaid | Refusal:
-        payment = pb.Payment(trade_id=asked.trade_id, postings=self._postings(trade, asked.lines))
-        return _told(await self._write(asked.key, pb.Entry(payment=payment)), PartPaid())
+        return _told(await self._write(self._entries.pay(asked, trade)), PartPaid())
 
     async def close(self, asked: Close, trade: Trade) -> Closed | Refusal:
-        close = pb.Close(
-            trade_id=asked.trade_id,
-            postings=self._postings(trade, asked.postings),
-            evidence_hash=self._evidence_hash(trade),
-        )
-        return _told(await self._write(asked.key, pb.Entry(close=close)), Closed())
-
-    async def _commit(
-        self, key: str, kind: str, trade: Trade, needs: str = ""
-    ) -> Receipt | LedgerRefused:
-        commitment = pb.Commitment(kind=kind, sha256=self._terms_hash(trade))
-        return await self._write(key, pb.Entry(commitment=commitment), needs)
-
-    def _operator_of(self, trade: Trade) -> str:
-        """As it was called when the trade was agreed: what is asked again is the same entry, over a renaming too."""
-        return trade.operator or self._operator
-
-    def _terms_hash(self, trade: Trade) -> bytes:
-        return terms_hash(terms_bytes(trade), salt_of(self._secret, trade.trade_id))
-
-    def _evidence_hash(self, trade: Trade) -> bytes:
-        """Of what a bill was made from, salted as its terms are; of what came to no bill there is none."""
-        if trade.settlement is None:
-            return b""
-        evidence = msgspec.msgpack.encode((trade.ends, trade.missed))
-        return sha256(evidence + salt_of(self._secret, trade.trade_id)).digest()
-
-    def _postings(self, trade: Trade, lines: Sequence[Line | Posting]) -> list[pb.Posting]:
-        operator = self._operator_of(trade)
-        account = {"buyer": trade.buyer, "seller": trade.seller, "operator": operator}
-        return [
-            pb.Posting(payer=account[each.payer], payee=account[each.payee], nano=each.nano)
-            for each in lines
-        ]
+        wanted = self._entries.close(asked, trade)
+        done = await self._write(wanted)
+        is_other = isinstance(done, LedgerRefused) and done.reason is LedgerReason.KEY_REUSED
+        if is_other and await self.ask(lambda ledger: is_closed_alike(ledger, wanted)):
+            return Closed()
+        return _told(done, Closed())
 
     async def _write_on(self) -> None:
         """Group after group, as long as any waits."""
         while True:
             await self._work.wait()
-            group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
-            if not self._waiting:
+            group = self._queue.take(_MAX_GROUP)
+            if not self._queue:
                 self._work.clear()
             written = await self.ask(partial(_written, group))
             for each, result in zip(group, written, strict=True):
-                if not each.done.done():
-                    each.done.set_result(result)
+                each.answer(result)
 
 
-def _written(group: Sequence[_Waiting], ledger: Ledger) -> list[Receipt | LedgerRefused]:
-    needs = {each.key: each.needs for each in group if each.needs}
-    return ledger.write_many([(each.key, each.entry) for each in group], needs)
+def _written(group: Sequence[Waiting], ledger: Ledger) -> list[Receipt | LedgerRefused]:
+    return ledger.write_many([each.wanted for each in group])
 
 
 def _told(done: Receipt | LedgerRefused, event: T) -> T | Refusal:

@@ -70,13 +70,18 @@ class ControllerPort(Protocol):
 
 
 class LedgerPort(Protocol):
-    async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal: ...
+    async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal | None:
+        """None where it was revoked before it was written."""
 
-    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal:
-        """Asked together with the lock, and after it. Unreachable where the money is not in escrow, or not yet."""
+    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal | None:
+        """Asked together with the lock, and after it. None where the money is not in escrow, or not yet, or it was
+        revoked before it was written.
+        """
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Unsigned | Signed:
-        """Signed where the log has the signature under this key already."""
+        """Signed where the log has the signature under this key already. Lock and signature that wait to be written
+        are not written any more.
+        """
 
     async def pay(self, asked: Pay, trade: Trade) -> PartPaid | Refusal: ...
 

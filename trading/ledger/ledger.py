@@ -5,8 +5,7 @@ one transaction; whoever wrote before must begin anew (fencing by the log's size
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -26,7 +25,16 @@ _OWN = "ledger/"
 _ROTATION = f"{_OWN}key/"
 # Where nobody gives it a key: what clients call theirs is never one of these.
 _UNNAMED_ROTATION = f"{_OWN}unnamed-key/"
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """An entry that is to be written, under a key that counts once. ``needs``: the trade whose escrow must be open by
+    then, if any must.
+    """
+
+    key: str
+    entry: pb.Entry
+    needs: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -63,7 +71,7 @@ class Ledger:
         genesis = pb.Genesis(
             public_key=self._signer.public_key, name=name, nonce=secrets.token_bytes(_NONCE_BYTES)
         )
-        self._write_all([(f"{_OWN}genesis", pb.Entry(genesis=genesis))])
+        self._write_all([Wanted(f"{_OWN}genesis", pb.Entry(genesis=genesis))])
 
     def _take_up(self, head: pb.SignedTreeHead) -> None:
         """Signatures of entries are covered by that of the head: their hashes are beneath it.
@@ -106,30 +114,24 @@ class Ledger:
 
     def write(self, key: str, entry: pb.Entry) -> Receipt:
         """One of :meth:`write_many`; raises LedgerRefused."""
-        (done,) = self.write_many([(key, entry)])
+        (done,) = self.write_many([Wanted(key, entry)])
         if isinstance(done, LedgerRefused):
             raise done
         return done
 
-    def write_many(
-        self, wanted: Sequence[tuple[str, pb.Entry]], needs: Mapping[str, str] = _NOTHING
-    ) -> list[Receipt | LedgerRefused]:
-        """Bodies, each with its key, in order; each by itself is written or refused, and all become durable at once.
-        ``needs``: by key, the trade whose escrow must be open by then, or the entry is refused.
+    def write_many(self, wanted: Sequence[Wanted]) -> list[Receipt | LedgerRefused]:
+        """In order; each by itself is written or refused, and all become durable at once.
 
         A key that was written with the same body is a retry, and answered as before. Raises :class:`~.storage.Fenced`,
         after which this ledger is of no use any more.
         """
-        own = [_own(key, entry) for key, entry in wanted]
+        own = [_own(each) for each in wanted]
         allowed = [each for each, why in zip(wanted, own, strict=True) if why is None]
-        written = iter(self._write_all(allowed, needs))
+        written = iter(self._write_all(allowed))
         return [next(written) if why is None else why for why in own]
 
     def _write_all(
-        self,
-        wanted: Sequence[tuple[str, pb.Entry]],
-        needs: Mapping[str, str] = _NOTHING,
-        following: SigningKey | None = None,
+        self, wanted: Sequence[Wanted], following: SigningKey | None = None
     ) -> list[Receipt | LedgerRefused]:
         """``following`` signs from the head on."""
         if self._is_spent:
@@ -141,17 +143,17 @@ class Ledger:
         made: list[Appended] = []
         seqs: dict[str, int] = {}
         done: list[Receipt | LedgerRefused] = []
-        for key, body in wanted:
-            entry = pb.Entry()
-            entry.CopyFrom(body)
+        for each in wanted:
+            key, entry = each.key, pb.Entry()
+            entry.CopyFrom(each.entry)
             try:
                 check_id(key, "key")
                 seq = seqs.get(key, self._storage.seq_of(key))
                 if seq is not None:
-                    done.append(self._again(key, body, seq, first, made))
+                    done.append(self._again(each, seq, first, made))
                     continue
-                if key in needs:
-                    self._accounts.escrow(needs[key])
+                if each.needs:
+                    self._accounts.escrow(each.needs)
                 entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
                 self._accounts.apply(entry)
             except LedgerRefused as refused:
@@ -171,16 +173,16 @@ class Ledger:
         return done
 
     def _again(
-        self, key: str, body: pb.Entry, seq: int, first: int, made: Sequence[Appended]
+        self, wanted: Wanted, seq: int, first: int, made: Sequence[Appended]
     ) -> Receipt | LedgerRefused:
         signed = made[seq - first].entry if seq >= first else self._stored(seq)
         before = pb.Entry.FromString(signed.entry)
         same = pb.Entry()
-        same.CopyFrom(body)
+        same.CopyFrom(wanted.entry)
         same.seq, same.key, same.at_unix_ns = before.seq, before.key, before.at_unix_ns
         if same != before:
             return LedgerRefused(
-                LedgerReason.KEY_REUSED, f"key {key!r} was used for another entry", "key"
+                LedgerReason.KEY_REUSED, f"key {wanted.key!r} was used for another entry", "key"
             )
         return Receipt(seq, self._tree.leaf(seq), is_new=False)
 
@@ -214,7 +216,7 @@ class Ledger:
         """Another key signs from now on; the present one says so. Under one ``key`` once; without any, each time."""
         entry = pb.Entry(log_key=pb.LogKey(public_key=signer.public_key))
         under = f"{_ROTATION}{key}" if key else f"{_UNNAMED_ROTATION}{self._tree.size}"
-        (done,) = self._write_all([(under, entry)], following=signer)
+        (done,) = self._write_all([Wanted(under, entry)], following=signer)
         if isinstance(done, LedgerRefused):
             raise done
         self._signer = signer
@@ -262,11 +264,11 @@ class Ledger:
         self._storage.close()
 
 
-def _own(key: str, entry: pb.Entry) -> LedgerRefused | None:
+def _own(wanted: Wanted) -> LedgerRefused | None:
     """Why a client may not write this, if it is the ledger's own to say."""
-    if key.startswith(_OWN):
+    if wanted.key.startswith(_OWN):
         why, field = f"keys that begin with {_OWN!r} are the ledger's own", "key"
-    elif entry.WhichOneof("body") in ("genesis", "log_key"):
+    elif wanted.entry.WhichOneof("body") in ("genesis", "log_key"):
         why, field = "with which key a log is signed is the ledger's own to say", "body"
     else:
         return None

@@ -74,7 +74,7 @@ def test_readings_are_not_guessed_from_the_hash_of_what_a_bill_was_made_from() -
         guessed = msgspec.msgpack.encode((one.ends, one.missed))
         return entry.close.evidence_hash == sha256(guessed).digest()
 
-    unsalted = patch("trading.exchange.ledger_port.salt_of", lambda *_: b"")
+    unsalted = patch("trading.exchange.entries.salt_of", lambda *_: b"")
     repelled(attack, lambda: [unsalted])
 
 

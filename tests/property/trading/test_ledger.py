@@ -17,7 +17,7 @@ from tests.support.ledgers import (
     transfer,
     withdrawal,
 )
-from trading.ledger.ledger import Receipt
+from trading.ledger.ledger import Receipt, Wanted
 from trading.ledger.storage import MemoryStorage
 from trading.ledger.verifying import verify
 
@@ -68,7 +68,8 @@ def test_money_is_conserved_whatever_is_asked_for(
     issued, written = 0, dict[str, pb.Entry]()
     for wanted, taken_up, later_ns in steps:
         clock.at_unix_ns += later_ns
-        for (key, body), done in zip(wanted, book.write_many(wanted), strict=True):
+        dones = book.write_many([Wanted(*each) for each in wanted])
+        for (key, body), done in zip(wanted, dones, strict=True):
             if isinstance(done, Receipt):
                 assert done.is_new == (key not in written)
                 assert written.setdefault(key, body) == body

@@ -25,7 +25,7 @@ from tests.support.ledgers import (
 from tests.support.races import Locks, run
 from trading.ledger.accounts import MAX_ID_CHARACTERS, MAX_POSTINGS, MAX_STAKES
 from trading.ledger.keys import SigningKey
-from trading.ledger.ledger import Ledger, Receipt
+from trading.ledger.ledger import Ledger, Receipt, Wanted
 from trading.ledger.merkle import extends, includes
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.sqlite_storage import NoLedger, SqliteStorage
@@ -204,11 +204,11 @@ def test_of_several_each_is_written_or_refused_by_itself(storage: Storage) -> No
     book = with_money(storage, ann=10)
     done = book.write_many(
         [
-            ("a", transfer("ann", "bob", 6)),
-            ("b", transfer("ann", "bob", 6)),
-            ("a", transfer("ann", "bob", 6)),
-            ("a", transfer("ann", "bob", 7)),
-            ("c", transfer("bob", "eve", 6)),
+            Wanted("a", transfer("ann", "bob", 6)),
+            Wanted("b", transfer("ann", "bob", 6)),
+            Wanted("a", transfer("ann", "bob", 6)),
+            Wanted("a", transfer("ann", "bob", 7)),
+            Wanted("c", transfer("bob", "eve", 6)),
         ]
     )
     assert [each.is_new if isinstance(each, Receipt) else each.reason for each in done] == [
@@ -374,8 +374,8 @@ def test_a_client_says_nothing_of_keys_and_gives_none_that_fill_the_log(
     key: str, entry: pb.Entry, storage: Storage
 ) -> None:
     book = with_money(storage, ann=10)
-    good = ("good", transfer("ann", "bob", 1))
-    first, refused_one, last = book.write_many([good, (key, entry), good])
+    good = Wanted("good", transfer("ann", "bob", 1))
+    first, refused_one, last = book.write_many([good, Wanted(key, entry), good])
     assert isinstance(first, Receipt) and isinstance(last, Receipt)
     assert isinstance(refused_one, LedgerRefused)
     assert refused_one.reason in (LedgerReason.NOT_FOR_CLIENTS, LedgerReason.ID_MALFORMED)
@@ -442,7 +442,7 @@ def test_of_a_full_disk_a_ledger_says_that_it_is_full_and_keeps_what_it_had(tmp_
     book = with_money(storage, ann=100)
     pages = storage._db.execute("PRAGMA page_count").fetchone()[0]
     storage._db.execute(f"PRAGMA max_page_count={pages}")
-    many = [(f"{number:0200}", deposit("bob", 1)) for number in range(500)]
+    many = [Wanted(f"{number:0200}", deposit("bob", 1)) for number in range(500)]
     with pytest.raises(
         NoLedger, match=r"ledger\.sqlite cannot be written: database or disk is full"
     ):
