@@ -280,6 +280,13 @@ class MarketReason(ExplainedReason):
         "there never was a trade of this id",
         "`dgctl market trades` lists them",
     )
+    TRADE_OPEN = (
+        "TRADE_OPEN",
+        _PRECONDITION,
+        "",
+        "the market has the trade open, and pays or gives back what is in its escrow itself",
+        "see how it stands; only what a market has forgotten is brought back so",
+    )
     NO_BILL = (
         "NO_BILL",
         _PRECONDITION,

@@ -64,7 +64,8 @@ def withdraw(settings: Settings, account: str, nano: int, key: str) -> None:
 def refund(settings: Settings, trade_id: str) -> None:
     """Brings back what is in the escrow of a trade that nobody has closed in time, to whom it was: by any party.
 
-    That is a day after its bill must be paid; a market that works has paid it long before.
+    That is a day after its bill must be paid; a market that works has paid it long before, and one that still has the
+    trade open pays it.
     """
     from dgctl.market.output import show
 

@@ -171,6 +171,11 @@ class Runtime:
         """What an account may spend: in no escrow, and nothing that its open orders can come to."""
         return Nano(self._ledger.free(account) - self.market.orders.committed(account))
 
+    def is_open(self, trade_id: str) -> bool:
+        """Whether a trade may still ask for something, so that its escrow is the market's to close."""
+        row = self.market.trade(trade_id)
+        return row is not None and not row.trade.state.ended
+
     # Reads of the journal: all that there ever was, as it is durable
 
     async def list_trades(self, asked: TradesAsked) -> list[TradeRecord]:

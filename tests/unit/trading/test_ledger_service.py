@@ -1,7 +1,7 @@
 """The ledger's service: proofs of what stands in the log, for anybody; and money in and out by the operator's word."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, TypeVar
 
@@ -43,20 +43,25 @@ class Here:
         return self.book.rotated(key) or self.book.rotate(SigningKey.new(), key)
 
 
-class Nonces:
-    """Of a market's desk, without a journal."""
+class Desk:
+    """Of a market, without a journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, trades: Sequence[str] = ()) -> None:
         self._market = Market(SETTINGS)
+        self._trades = trades
 
     async def use_nonce(self, party: str, nonce: int) -> None:
         self._market.use_nonce(party, nonce, 0)
 
+    def is_open(self, trade_id: str) -> bool:
+        return trade_id in self._trades
 
-def served(trades: int = 4) -> tuple[LedgerService, Ledger]:
+
+def served(trades: int = 4, *open_trades: str) -> tuple[LedgerService, Ledger]:
     book = ledger(clock=Clock())
     fill(book, trades)
-    return LedgerService(Here(book), Mandates(PUBLIC, "operator", book.log_id), Nonces()), book
+    mandates = Mandates(PUBLIC, "operator", book.log_id)
+    return LedgerService(Here(book), mandates, Desk(open_trades)), book
 
 
 def ask(call: Any, request: Any) -> Any:
@@ -205,6 +210,19 @@ def test_any_party_brings_back_what_an_escrow_has_once_its_time_is_over() -> Non
     first = refund("due")
     assert refund("due") == first == book.size - 1
     assert (book.balance("ann"), book.has_escrow("early")) == (free + 5, True)
+
+
+def test_what_the_market_means_to_pay_is_not_brought_back_however_late_it_is() -> None:
+    """Power has flowed while the exchange was away; who has to pay asks for his money before it has read the meters."""
+    service, book = served(4, "late")
+    book.write("late/lock", lock("late", ann=5))
+    request = pb.RefundRequest(trade_id="late")
+    sign("Refund", request, "ann", 1, ANN, book.log_id)
+    for reason in (MarketReason.TRADE_OPEN, MarketReason.STALE_NONCE):
+        with pytest.raises(Refused) as caught:
+            ask(service.Refund, request)
+        assert caught.value.reason is reason
+    assert book.has_escrow("late")
 
 
 def test_the_operator_gives_the_log_another_key_once_a_key_of_his_own() -> None:

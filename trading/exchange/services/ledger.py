@@ -34,18 +34,20 @@ class LedgerThread(Protocol):
         """Another key signs from then on."""
 
 
-class Nonces(Protocol):
-    """Of parties, which only grow, whatever they ask for."""
+class Desk(Protocol):
+    """What the ledger's clients are asked of the market: nonces, which only grow, and which trades it means to pay."""
 
     async def use_nonce(self, party: str, nonce: int) -> None:
         """Raises Refused for one that was used."""
 
+    def is_open(self, trade_id: str) -> bool: ...
+
 
 class LedgerService(LedgerServiceServicer):
-    def __init__(self, ledger: LedgerThread, mandates: Mandates, nonces: Nonces) -> None:
+    def __init__(self, ledger: LedgerThread, mandates: Mandates, desk: Desk) -> None:
         self._ledger = ledger
         self._mandates = mandates
-        self._nonces = nonces
+        self._desk = desk
 
     async def GetHead(self, request: pb.GetHeadRequest, context: Any) -> pb.GetHeadResponse:
         return await self._ledger.ask(_head)
@@ -89,11 +91,21 @@ class LedgerService(LedgerServiceServicer):
         return pb.WithdrawResponse(seq=done.seq, free_nano=await self._free(request.account))
 
     async def Refund(self, request: pb.RefundRequest, context: Any) -> pb.RefundResponse:
-        """By any party, whoever's money it is: it goes nowhere else than where it came from."""
+        """By any party, whoever's money it is: it goes nowhere else than where it came from.
+
+        Not while the market has the trade open: after an outage it still pays what was delivered, however late.
+        """
         self._mandates.party_of("Refund", request)
         body = ledger_pb2.Refund(trade_id=request.trade_id)
         key = f"{request.trade_id}/refund"
-        done = await self._write(key, ledger_pb2.Entry(refund=body), request.mandate)
+        is_new = await self._begun(key, request.mandate)
+        if is_new and self._desk.is_open(request.trade_id):
+            raise Refused(
+                MarketReason.TRADE_OPEN,
+                f"the market has trade {request.trade_id!r} open, and closes its escrow itself",
+                "trade_id",
+            )
+        done = await self._ledger.write(key, ledger_pb2.Entry(refund=body))
         return pb.RefundResponse(seq=done.seq)
 
     async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
@@ -110,15 +122,20 @@ class LedgerService(LedgerServiceServicer):
     async def _write(
         self, key: str, entry: ledger_pb2.Entry, mandate: market_pb2.Mandate
     ) -> Receipt:
-        """Under the word of a party. One that is said again is answered as before, if it was written then; if it was
-        refused it stays so.
-        """
-        if await self._ledger.ask(lambda book: book.seq_of(key)) is None:
-            await self._use(mandate)
+        await self._begun(key, mandate)
         return await self._ledger.write(key, entry)
 
+    async def _begun(self, key: str, mandate: market_pb2.Mandate) -> bool:
+        """Under the word of a party. One that is said again is answered as before, if it was written then; if it was
+        refused it stays so. Whether it was not.
+        """
+        is_new = await self._ledger.ask(lambda book: book.seq_of(key)) is None
+        if is_new:
+            await self._use(mandate)
+        return is_new
+
     async def _use(self, mandate: market_pb2.Mandate) -> None:
-        await self._nonces.use_nonce(mandate.party, mandate.nonce)
+        await self._desk.use_nonce(mandate.party, mandate.nonce)
 
     async def _free(self, account: str) -> int:
         return await self._ledger.ask(lambda book: book.balance(account))
