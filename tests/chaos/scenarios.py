@@ -54,7 +54,7 @@ SCENARIOS = {
         Scenario("market-controller", len(MOMENTS), market_controller),
         Scenario("market-leader", len(MOMENTS), market_leader),
         Scenario("market-race", 1, market_race),
-        Scenario("market-flood", 3, market_flood),
+        Scenario("market-flood", 5, market_flood),
         Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),
         Scenario("leader-failover", 20, _in_cluster(DEFAULT, leader_failover)),
         Scenario("leader-failover-tuned", 20, _in_cluster(TUNED, leader_failover_tuned)),
