@@ -20,6 +20,9 @@ from digitalgrid.v1 import northbound_pb2 as pb
 
 # Of an answer with several circuits: well below the 4 MiB that gRPC's clients take if nobody says otherwise.
 _MOST_BYTES = 256 * 1024
+# Different beginnings of request ids that are watched at a time: of each change it is asked whether its id begins so,
+# a fraction of a microsecond for each of them, for which nobody is charged.
+MAX_PREFIXES = 32
 # Tags of WatchCircuitsResponse.circuit and .circuits: what follows, length and circuit, is the same.
 _ONE, _SEVERAL = b"\x0a", b"\x1a"
 _DONE = pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone()).SerializeToString()
@@ -36,7 +39,7 @@ class CircuitFeed:
 
     async def watch(self, *, together: bool, prefix: str = "") -> AsyncGenerator[bytes]:
         """All circuits that have not ended, a marker, then each that changes, as it stands when it is told; of requests
-        whose ids begin with ``prefix``.
+        whose ids begin with ``prefix``. Refusal where too many such are watched.
 
         What is there at first is an answer like any other, and not charged to those who watch.
         """
@@ -57,6 +60,11 @@ class CircuitFeed:
     @contextmanager
     def _watched(self, prefix: str) -> Iterator["_Told"]:
         told = self._told.get(prefix)
+        if told is None and prefix and len(self._told.keys() - {""}) >= MAX_PREFIXES:
+            raise Refusal(
+                Reason.OVERLOADED,
+                f"{MAX_PREFIXES} different beginnings of request ids are watched already; watch all circuits",
+            )
         if told is None or not told.is_current:
             told = self._told[prefix] = _Told(self._runtime, self._gate, prefix)
         told.watchers += 1

@@ -11,7 +11,7 @@ import pytest
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.errors import Refusal
-from controller.northbound.circuit_feed import CircuitFeed
+from controller.northbound.circuit_feed import MAX_PREFIXES, CircuitFeed
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
 from controller.northbound.topology_looks import TopologyLooks
@@ -21,6 +21,7 @@ from controller.watching.gate import Gate
 from controller.watching.thread_times import ThreadTimes
 from digitalgrid.client import power_request
 from digitalgrid.client.topology_view import TopologyView
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import Northbound, in_loop, northbound, until
@@ -87,6 +88,26 @@ async def test_who_watches_its_own_circuits_hears_of_no_others() -> None:
         assert {circuit.request_id for circuit in seen} == {"own-1"}
         watch.cancel()
         await until(lambda: not api.watched)
+
+
+@in_loop
+async def test_so_many_beginnings_of_ids_are_watched_at_a_time_and_all_by_whoever_likes() -> None:
+    async with northbound() as api:
+        feed = circuit_feed(api)
+        watches = [feed.watch(together=True, prefix=f"{number}-") for number in range(MAX_PREFIXES)]
+        # All circuits are no beginning, and a beginning that is watched is not another.
+        watches += [feed.watch(together=True), feed.watch(together=True, prefix="0-")]
+        for each in watches:
+            assert circuits_of(await anext(each)).HasField("snapshot_done")
+        with pytest.raises(Refusal) as refused:
+            await anext(feed.watch(together=True, prefix="other-"))
+        assert refused.value.reason is Reason.OVERLOADED
+        await watches[5].aclose()
+        await watches[-2].aclose()
+        watches.append(feed.watch(together=True, prefix="other-"))
+        assert circuits_of(await anext(watches[-1])).HasField("snapshot_done")
+        for each in watches:
+            await each.aclose()
 
 
 @in_loop
