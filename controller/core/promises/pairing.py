@@ -18,7 +18,7 @@ from controller.core.circuits.route import Route
 from controller.core.promises.mover import Mover
 from controller.core.promises.pacing import MAX_AT_ONCE, urgency
 from controller.core.promises.protector import Protector
-from controller.core.promises.standby_making import standby_request
+from controller.core.promises.standby_renewing import standby_request
 from digitalgrid.units import NS_PER_S
 
 # From something new to the first search: changes that come together are one, and standbys beside the present paths are

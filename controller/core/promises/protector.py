@@ -20,7 +20,8 @@ from controller.core.messages import CircuitStatus
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
 from controller.core.promises.fitness import Fitness
-from controller.core.promises.standby_making import StandbyMaker, standby_request
+from controller.core.promises.standby_making import StandbyMaker
+from controller.core.promises.standby_renewing import standby_request
 from controller.core.promises.switching import Switches
 from digitalgrid.model import FlowState, SwitchCause
 from digitalgrid.units import NS_PER_S
@@ -153,26 +154,33 @@ class Protector:
         """Let go of standbys that do not protect the circuit as it is now, and of one that is replaced."""
         for standby in sorted(circuit.standbys(), key=lambda each: each.key, reverse=True):
             reason = self._fitness.unfit(circuit, standby)
-            if not reason and self._is_replaced(circuit, standby, now_ns):
-                reason = "another replaces it"
-            if reason:
+            if reason := reason or self._spare(circuit, standby, now_ns):
                 self._retire(circuit, standby, reason, now_ns)
             else:
                 self._follow(circuit, standby, now_ns)
         if len(circuit.standbys()) < 2:
             self._replacing.drop(circuit.circuit_id)
 
-    def _is_replaced(self, circuit: Circuit, standby: Generation, now_ns: int) -> bool:
-        """Whether a newer standby stands in its place: one that is charged, unless this one is not so either."""
-        newer = max(circuit.standbys(), key=lambda each: each.key)
-        if newer is standby:
-            return False
+    def _spare(self, circuit: Circuit, standby: Generation, now_ns: int) -> str:
+        """Why one of two standbys is not needed; empty where it is.
+
+        The newer replaces the older once it is charged, or is there at least where the older is not charged either. If
+        it does not fill in time, the older goes only from what is drained: else the newer does, which protects nobody.
+        """
+        older, newer = (pick(circuit.standbys(), key=lambda each: each.key) for pick in (min, max))
+        if older is newer:
+            return ""
         if circuit.circuit_id not in self._replacing:
             self._replacing.set(circuit.circuit_id, now_ns + _REPLACES_WITHIN_NS)
         if newer.phase is not Phase.COMMITTED:
-            return False
+            return ""
         late = circuit.circuit_id in self._replacing.due(now_ns)
-        return newer.charged or not standby.charged or late
+        replaces = newer.charged or not older.charged
+        if late and not replaces:
+            replaces = self._fitness.is_drained(older)
+            if standby is newer and not replaces:
+                return "it does not fill its buffers, and the one that it was to replace has"
+        return "another replaces it" if standby is older and replaces else ""
 
     def replace(self, circuit: Circuit, standby: Generation, reason: str, now_ns: int) -> None:
         """This one is to go, but stays until another stands in its place, if there is a way for one."""
@@ -229,7 +237,7 @@ class Protector:
 
     def on_view(self, circuits: Iterable[Circuit], now_ns: int) -> None:
         """The network has changed, and these may be concerned."""
-        self.maker.views += 1
+        self.maker.adopt_view()
         for circuit in circuits:
             self.tend(circuit, now_ns)
 

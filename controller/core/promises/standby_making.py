@@ -1,6 +1,7 @@
 """Making standbys: a way is found for those that circuits lack, and for those that are to stand in another's place.
 
-A few are searched for in one event. What was in vain is tried again once anything has changed.
+A few are searched for in one event, renewals of those that stand among them. What was in vain is tried again once
+anything has changed.
 """
 
 from collections import deque
@@ -11,16 +12,17 @@ from controller.core.admission.standby_search import Standby, StandbySearch
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.generation import Generation, Phase, Role
 from controller.core.circuits.guarding import SEARCHING
-from controller.core.circuits.protection import Against, Protection, ProtectionEvent
+from controller.core.circuits.protection import Protection, ProtectionEvent
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.programming.agenda import Agenda
+from controller.core.promises.standby_renewing import StandbyRenewer, standby_request
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
 
-# Searches for standbys in one event, and the pause to the next: a tenth of the loop's time at most.
+# Searches for standbys in one event, whatever they are for, and the pause to the next: a tenth of the loop's time.
 _MAX_SEARCHES = 4
 _PAUSE_NS = 20_000_000
 # What was in vain is tried again after this at the earliest, once anything has changed.
@@ -28,10 +30,6 @@ _RETRY_NS = NS_PER_S
 # Where the only ways lead over routers that did not take a standby, they are asked again after this, doubled each time
 # in a row up to the longest: one may have missed an order, or be full.
 _ASK_AGAIN_NS, _ASK_AGAIN_MOST_NS = NS_PER_S, 16 * NS_PER_S
-# One that makes way for another has drained and is gone within this, unless one of its routers is away.
-_GONE_WITHIN_NS = 12 * NS_PER_S
-_ROOM_TO_FILL = "there is room by now to fill the buffers of another"
-_FROM_ELSEWHERE = "another source can serve it by now, so that it outlives its first router too"
 
 
 class StandbyMaker:
@@ -59,30 +57,28 @@ class StandbyMaker:
         self._note = note
         self._retire = retire
         self._tend = tend
-        # Counts the views that were adopted: what is drained changes one, and not its version.
-        self.views = 0
+        self._renewer = StandbyRenewer(
+            circuits=circuits,
+            reservations=reservations,
+            admission=admission,
+            search=search,
+            make=self._make,
+            retire=retire,
+            tend=tend,
+        )
         # Reserved, and not told to routers yet.
         self.held_back: set[CircuitGeneration] = set()
         # Circuits that want a standby, in this order; and why those want another that have one.
         self._to_search: deque[int] = deque()
         self._to_replace: dict[int, str] = {}
-        # With what stood then: circuits for which there was no way, and those whose standby has no room to fill.
+        # With what stood then: circuits for which there was no way.
         self._in_vain: dict[int, tuple[int, int]] = {}
         # Of the former those that no other path would help: every way needs one and the same link or router, or leads
         # over routers that would not take a standby, which are asked again then.
         self._bridged: set[int] = set()
-        self._unfilled: dict[int, tuple[int, int]] = {}
         self._ask_again: Agenda[int] = Agenda()
         self._asks_after_ns: dict[int, int] = {}
-        self._to_fill: deque[int] = deque()
-        # With the view of when that was looked at: circuits whose standby begins where they do, and might elsewhere.
-        self._near: dict[int, int] = {}
-        self._to_part: deque[int] = deque()
-        # Circuits whose standby is let go of for another to fill, and until when that is waited for.
-        self._making_way: Agenda[int] = Agenda()
-        # Those that have done so in vain do not again in the same view of the network.
-        self._made_way: dict[int, int] = {}
-        self._search_at_ns: int | None = None
+        self._search_at_ns = 0
         self._retry_at_ns: int | None = None
         # How things stood when somebody was last to be tried again.
         self._known: tuple[int, int] | None = None
@@ -91,13 +87,22 @@ class StandbyMaker:
         search_at_ns = self._search_at_ns if self._any_to_search else None
         due = (
             *(search_at_ns, self._retry_at_ns),
-            *(self._ask_again.next_ns(), self._making_way.next_ns()),
+            *(self._ask_again.next_ns(), self._renewer.next_deadline_ns()),
         )
         return min((each for each in due if each is not None), default=None)
 
     @property
     def _any_to_search(self) -> bool:
-        return bool(self._to_search or self._to_fill or self._to_part)
+        return bool(self._to_search) or self._renewer.any_to_renew
+
+    @property
+    def views(self) -> int:
+        """How many views were adopted."""
+        return self._renewer.views
+
+    def adopt_view(self) -> None:
+        """The network has changed, or what is drained there."""
+        self._renewer.views += 1
 
     # Wanted
 
@@ -105,28 +110,17 @@ class StandbyMaker:
         """See whether a circuit that carries lacks a standby, or room to fill it, or another source for it."""
         circuit_id, standbys = circuit.circuit_id, circuit.standbys()
         if not standbys and circuit_id not in self._in_vain:
-            self._want(circuit_id, now_ns)
+            self._want(circuit_id)
         if any(each.phase is Phase.COMMITTED for each in standbys):
             self._asks_after_ns.pop(circuit_id, None)
-        unfilled = len(standbys) == 1 and _is_unfilled(standbys[0])
-        if unfilled and circuit_id not in self._unfilled and circuit_id not in self._to_fill:
-            # What kept it from filling may have gone since it was made.
-            self._to_fill.append(circuit_id)
-            self._search_at_ns = max(now_ns, self._search_at_ns or 0)
-        elif not unfilled:
-            self._unfilled.pop(circuit_id, None)
-        if any(each.charged for each in standbys):
-            self._made_way.pop(circuit_id, None)
-        if _is_near(circuit):
-            self._near.setdefault(circuit_id, self.views)
-        else:
-            self._near.pop(circuit_id, None)
+        if self._renewer.look_at(circuit):
+            self._retry_soon(now_ns)
 
     def replace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Its only standby is to go once another stands in its place, or at once where there is no way for another."""
         if len(circuit.standbys()) == 1:
             self._to_replace[circuit.circuit_id] = reason
-            self._want(circuit.circuit_id, now_ns)
+            self._want(circuit.circuit_id)
 
     def without_way(self) -> list[int]:
         """Ids of circuits that there is no standby for beside their path, and might be beside another."""
@@ -136,21 +130,17 @@ class StandbyMaker:
     def any_without_way(self) -> bool:
         return len(self._in_vain) > len(self._bridged)
 
-    def _want(self, circuit_id: int, now_ns: int) -> None:
+    def _want(self, circuit_id: int) -> None:
         if circuit_id not in self._to_search:
             self._to_search.append(circuit_id)
-            self._search_at_ns = max(now_ns, self._search_at_ns or 0)
 
     def forget(self, circuit: Circuit) -> None:
         """It wants no standby any more."""
-        for of in (
-            *(self._in_vain, self._unfilled, self._to_replace),
-            *(self._asks_after_ns, self._made_way, self._near),
-        ):
+        for of in (self._in_vain, self._to_replace, self._asks_after_ns):
             of.pop(circuit.circuit_id, None)
         self._bridged.discard(circuit.circuit_id)
         self._ask_again.drop(circuit.circuit_id)
-        self._making_way.drop(circuit.circuit_id)
+        self._renewer.forget(circuit.circuit_id)
 
     def end(self, circuit: Circuit) -> None:
         """It is released: its standbys go, also those that no router was told of."""
@@ -161,55 +151,52 @@ class StandbyMaker:
         """See whether there may be a way or room by now for those that there was none for; changes that come together
         are answered once.
         """
-        stands = self._stands()
-        if (self._in_vain or self._unfilled or self._near) and stands != self._known:
+        stands = self._renewer.stands()
+        if (self._in_vain or self._renewer.any_waiting) and stands != self._known:
             self._known = stands
-            self._retry_at_ns = self._retry_at_ns or now_ns + _RETRY_NS
+            self._retry_soon(now_ns)
+
+    def _retry_soon(self, now_ns: int) -> None:
+        self._retry_at_ns = self._retry_at_ns or now_ns + _RETRY_NS
 
     # In turn
 
     def on_timer(self, now_ns: int) -> None:
         if self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
             self._retry_at_ns = None
-            again = self._worth_another_try(self._in_vain)
+            again = self._worth_another_try()
             self._bridged.difference_update(again)
             self._to_search.extend(again)
-            self._to_fill.extend(self._worth_another_try(self._unfilled))
-            # Room that others leave is no reason to look again: a source that returns is one.
-            self._to_part.extend(key for key, view in self._near.items() if view != self.views)
+            self._renewer.try_again()
         for circuit_id in self._ask_again.due(now_ns):
             self._ask_again.drop(circuit_id)
             if self._in_vain.pop(circuit_id, None) is not None:
                 self._bridged.discard(circuit_id)
-                self._want(circuit_id, now_ns)
-        for circuit_id in self._making_way.due(now_ns):
-            self._making_way.drop(circuit_id)
-            self._want(circuit_id, now_ns)
-        if self._any_to_search and now_ns >= (self._search_at_ns or 0):
+                self._want(circuit_id)
+        for circuit_id in self._renewer.have_made_way(now_ns):
+            self._want(circuit_id)
+        if self._any_to_search and now_ns >= self._search_at_ns:
             self._search_some(now_ns)
 
-    def _worth_another_try(self, tried: dict[int, tuple[int, int]]) -> list[int]:
-        stands = self._stands()
-        again = [key for key, before in tried.items() if before != stands]
+    def _worth_another_try(self) -> list[int]:
+        stands = self._renewer.stands()
+        again = [key for key, before in self._in_vain.items() if before != stands]
         for key in again:
-            del tried[key]
+            del self._in_vain[key]
         return again
 
-    def _stands(self) -> tuple[int, int]:
-        return self._reservations.freed, self.views
-
     def _search_some(self, now_ns: int) -> None:
-        """A few searches; one in vain is followed by others that say why, so it is the last of its event."""
-        for _ in range(_MAX_SEARCHES):
-            circuit = self._circuits.get(self._to_search.popleft()) if self._to_search else None
+        """A few searches; one in vain is followed by others that say why, so none comes after it for who lacks one.
+
+        One of them is a renewal where any waits, however many lack a standby.
+        """
+        renewals, left = int(self._renewer.any_to_renew), _MAX_SEARCHES
+        while left > renewals and self._to_search:
+            left -= 1
+            circuit = self._circuits.get(self._to_search.popleft())
             if circuit is not None and not self._searched(circuit, now_ns):
-                break
-        for _ in range(min(_MAX_SEARCHES, len(self._to_fill))):
-            if (circuit := self._circuits.get(self._to_fill.popleft())) is not None:
-                self._refill(circuit, now_ns)
-        for _ in range(min(_MAX_SEARCHES, len(self._to_part))):
-            if (circuit := self._circuits.get(self._to_part.popleft())) is not None:
-                self._part(circuit, now_ns)
+                left = renewals
+        self._renewer.renew_some(left, now_ns)
         self._search_at_ns = now_ns + _PAUSE_NS
 
     def _searched(self, circuit: Circuit, now_ns: int) -> bool:
@@ -220,9 +207,12 @@ class StandbyMaker:
         wants = guard.against is not None and circuit.admin_up and _lacks(circuit, replaced=why)
         if not wants or newest is None or newest.phase is not Phase.CARRYING:
             return True
-        if circuit.sink_id not in self._admission.view.loads or self._is_made_way_for(circuit):
+        if circuit.sink_id not in self._admission.view.loads:
+            return True
+        if self._renewer.is_made_way_for(circuit):
             return True
         request = standby_request(circuit, newest.route.power_w)
+        self._renewer.note_search(circuit)
         standby = self._search.beside(
             newest.route,
             request,
@@ -243,71 +233,14 @@ class StandbyMaker:
         self._no_way(circuit, newest.route, request, now_ns)
         return False
 
-    def _refill(self, circuit: Circuit, now_ns: int) -> None:
-        """Have a standby that cannot fill its buffers replaced by one on its path that can, if there is room by now.
-
-        That is made before this one goes, but where its room is just what this one holds.
-        """
-        newest, standbys = circuit.newest(), circuit.standbys()
-        carries = newest is not None and newest.phase is Phase.CARRYING
-        pending = circuit.guard.word is Protection.PENDING and circuit.admin_up
-        if not carries or not pending or len(standbys) != 1 or not _is_unfilled(standbys[0]):
-            return
-        (old,) = standbys
-        filled = self._search.filled(
-            Standby(old.route, old.covers), circuit.circuit_id, instead_of=old.key
-        )
-        if filled.route.trickle_w:
-            self._make(circuit, filled, _ROOM_TO_FILL, now_ns)
-        elif self._could_fill_alone(circuit, old):
-            self._making_way.set(circuit.circuit_id, now_ns + _GONE_WITHIN_NS)
-            self._made_way[circuit.circuit_id] = self.views
-            self._retire(circuit, old, _ROOM_TO_FILL, now_ns)
-            self._tend(circuit, now_ns)
-        else:
-            self._unfilled[circuit.circuit_id] = self._stands()
-
-    def _part(self, circuit: Circuit, now_ns: int) -> None:
-        """Have another standby made that begins elsewhere, if there is a way by now; this one stays until then."""
-        newest = circuit.newest()
-        looked_at = self._near.get(circuit.circuit_id, self.views) == self.views
-        if looked_at or not _is_near(circuit) or newest is None:
-            return
-        self._near[circuit.circuit_id] = self.views
-        found = self._search.beside(
-            newest.route,
-            standby_request(circuit, newest.route.power_w),
-            circuit_id=circuit.circuit_id,
-            excluded_ids=circuit.guard.excluded_ids,
-            instead_of=circuit.standbys()[0].key,
-        )
-        if found is None or not found.route.trickle_w:
-            return
-        if found.route.router_ids[0] != newest.route.router_ids[0]:
-            self._make(circuit, found, _FROM_ELSEWHERE, now_ns)
-
-    def _could_fill_alone(self, circuit: Circuit, old: Generation) -> bool:
-        """Whether another on the path of a standby with room of its own could fill once that has gone."""
-        if old.covers is not None or self._made_way.get(circuit.circuit_id) == self.views:
-            return False
-        with self._reservations.without(old.key):
-            alone = self._search.filled(Standby(old.route), circuit.circuit_id)
-        return bool(alone.route.trickle_w)
-
-    def _is_made_way_for(self, circuit: Circuit) -> bool:
-        """Whether the standby whose place another is to take still holds it; it is searched again when it is gone."""
-        circuit_id = circuit.circuit_id
-        if circuit_id not in self._making_way:
-            return False
-        holds = any(each.role is Role.STANDBY for each in circuit.retiring())
-        if not holds:
-            self._making_way.drop(circuit_id)
-        return holds
-
     # Made, or not
 
-    def hold(self, circuit: Circuit, standby: Standby) -> Generation:
-        """The generation of a standby that is reserved; its routers hear of it when the circuit delivers."""
+    def hold(self, circuit: Circuit, standby: Standby) -> None:
+        """The standby was admitted with its circuit; its routers hear of it when that delivers."""
+        self._renewer.note_search(circuit)
+        self._hold(circuit, standby)
+
+    def _hold(self, circuit: Circuit, standby: Standby) -> Generation:
         seq, version = self._next_admission_seq(), self._admission.view.version
         generation = circuit.next_generation(
             seq, standby.route, version, role=Role.STANDBY, covers=standby.covers
@@ -318,7 +251,7 @@ class StandbyMaker:
 
     def _make(self, circuit: Circuit, standby: Standby, why: str, now_ns: int) -> None:
         circuit.guard.apply_if_possible(ProtectionEvent.FOUND)
-        generation = self.hold(circuit, standby)
+        generation = self._hold(circuit, standby)
         self._reservations.reserve(generation.key, standby.route, standby.covers, standby=True)
         over = " ".join(standby.route.router_ids)
         self._note(
@@ -333,7 +266,7 @@ class StandbyMaker:
     def _no_way(self, circuit: Circuit, working: Route, request: PowerRequest, now_ns: int) -> None:
         """Say what binds; search again once anything has changed."""
         guard, circuit_id = circuit.guard, circuit.circuit_id
-        self._in_vain[circuit_id] = self._stands()
+        self._in_vain[circuit_id] = self._renewer.stands()
         reason, lasts = self._why_not(circuit, working, request)
         if guard.excluded_ids:
             after_ns = self._asks_after_ns.get(circuit_id, _ASK_AGAIN_NS)
@@ -370,32 +303,3 @@ def _lacks(circuit: Circuit, *, replaced: str) -> bool:
 def _holds_on(retiring: Generation) -> bool:
     """Whether what is on its way out is about to be gone: a dead path, which was left, may hold on for long."""
     return retiring.role is Role.STANDBY or retiring.phase is Phase.DRAINING
-
-
-def _is_unfilled(standby: Generation) -> bool:
-    return standby.phase is Phase.COMMITTED and not standby.route.trickle_w
-
-
-def _is_near(circuit: Circuit) -> bool:
-    """Whether a circuit that is to outlive any router has a single standby that begins where it does itself."""
-    newest, standbys = circuit.newest(), circuit.standbys()
-    if newest is None or newest.phase is not Phase.CARRYING or not circuit.admin_up:
-        return False
-    if circuit.guard.against is not Against.ROUTER or len(circuit.source_ids) == 1:
-        return False
-    if len(standbys) != 1 or standbys[0].phase is not Phase.COMMITTED:
-        return False
-    return standbys[0].route.router_ids[0] == newest.route.router_ids[0]
-
-
-def standby_request(circuit: Circuit, power_w: float) -> PowerRequest:
-    """What a standby of the circuit is searched for by."""
-    return PowerRequest(
-        circuit.request_id,
-        circuit.sink_id,
-        power_w,
-        circuit.source_ids,
-        circuit.constraints,
-        protect=circuit.guard.against,
-        dedicated=circuit.guard.dedicated,
-    )

@@ -13,7 +13,7 @@ from controller.core.programming.promotion import Promotions
 from controller.core.programming.transactions import Transactions
 from digitalgrid.gridfile import load_grid
 from digitalgrid.model import Operation, ResultCode
-from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -212,27 +212,6 @@ def test_all_are_protected_again_though_the_lost_source_never_lets_go() -> None:
     settle(network, 5 * NS_PER_S)
     assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
     assert {newest(each).route.source_id for each in circuits} == {"source1"}
-
-
-def test_once_a_source_is_back_standbys_are_made_anew_from_there_while_the_others_stay() -> None:
-    network = SimulatedNetwork.running(load_grid(ELAN9))
-    for number in range(6):
-        network.request(PowerRequest(f"c{number}", "load5", 1e4, protect=Against.ROUTER))
-    settle(network)
-    circuits = list(network.core.questions.circuits.values())
-    network.kill_router("r2")
-    settle(network, 5 * NS_PER_S)
-    assert {there(each.standby()).route.source_id for each in circuits} == {"source1"}
-    near = {there(each.standby()).key for each in circuits}
-    network.restart_router("r2")
-    network.connect("r2")
-    end_ns = network.now_ns + 10 * NS_PER_S
-    while network.now_ns < end_ns:
-        settle(network, 100 * NS_PER_MS)
-        assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
-    assert {there(each.standby()).route.source_id for each in circuits} == {"source2"}
-    left = {each.key for circuit in circuits for each in circuit.standbys()}
-    assert len(left) == len(circuits) and not left & near
 
 
 def test_who_switches_to_a_source_that_is_short_is_curtailed_by_it() -> None:
