@@ -90,7 +90,8 @@ class _Claims:
 
     def candidates(self) -> list[_Claim]:
         """Standbys of which the total would be less without: those with their own room, and the worst failure's."""
-        worst = max(self.needed, key=self.needed.__getitem__, default=None)
+        # Of equal ones the last by name: which comes first among them is the chance of one process.
+        worst = max(self.needed, key=lambda each: (self.needed[each], each), default=None)
         return [
             each
             for each in self.claims
@@ -128,7 +129,7 @@ class StandbyFit:
         ``in_use``: whether a standby may be what serves its circuit by now.
         """
         goes: set[CircuitGeneration] = set()
-        view = self._view()
+        view, in_use = self._view(), _asked_once(in_use)
         for hop in route.links:
             if (link := view.links.get(hop.link_id)) is not None:
                 both = [
@@ -173,6 +174,18 @@ class StandbyFit:
         return _Claims(claims, shares_with_own=True)
 
 
+def _asked_once(in_use: Callable[[Generation], bool]) -> Callable[[Generation], bool]:
+    """The same, that is asked once about each generation, on however many hops it holds."""
+    known: dict[CircuitGeneration, bool] = {}
+
+    def asked(generation: Generation) -> bool:
+        if generation.key not in known:
+            known[generation.key] = in_use(generation)
+        return known[generation.key]
+
+    return asked
+
+
 def _let_go_for_losses(claims: _Claims, goes: set[CircuitGeneration]) -> None:
     """Those without which nobody needs more than was reserved for it."""
     claims.leave_out(goes)
@@ -207,8 +220,8 @@ def _is_short(before: _Claims, claim: _Claim) -> bool:
 def _worst_beside(before: _Claims, claim: _Claim) -> Failure | None:
     """The failure under which a claim has the most of others beside it."""
     shares = claim.generation.shares
-    among = sorted(before.needed.keys() & claim.covers) if shares else before.needed
-    return max(among, key=lambda each: _of_others(before, claim, each), default=None)
+    among = before.needed.keys() & claim.covers if shares else before.needed
+    return max(among, key=lambda each: (_of_others(before, claim, each), each), default=None)
 
 
 def _of_others(before: _Claims, claim: _Claim, failure: Failure) -> float:

@@ -6,8 +6,9 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.standby_fit import StandbyFit
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.disjointness import in_common
-from controller.core.circuits.failures import Failure, covered, stopping
+from controller.core.circuits.failures import Failure, covered
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
+from controller.core.circuits.guarding import ready_standby
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import link_direction, source, through
@@ -64,7 +65,9 @@ class Fitness:
         """Whether more is reserved on its path than that may carry, and it is among those that give way."""
         if not self._admission.crowded(standby.route):
             return False
-        return standby.key in self._fit.misfits(standby.route, lambda each: self._in_use(each, ()))
+        return standby.key in self._fit.misfits(
+            standby.route, lambda each: self._in_use(each, frozenset())
+        )
 
     def crowded_out(
         self, promoted: Route, left: Collection[Route]
@@ -73,26 +76,28 @@ class Fitness:
 
         ``left``: the routes that it was promoted for. Whatever failed there has others use their standbys too.
         """
-        misfits = self._fit.misfits(promoted, lambda each: self._in_use(each, left), at_source=True)
+        view, groups = self._admission.view, self._risk_groups_of
+        unknown = [each for each in left if not path_down(view, each)]
+        may_be = frozenset[Failure]().union(*(covered(each, promoted, groups) for each in unknown))
+        misfits = self._fit.misfits(
+            promoted, lambda each: self._in_use(each, may_be), at_source=True
+        )
         for key in sorted(misfits):
             standby = self._find(key)
             if standby is not None:
                 yield self._circuits[key.circuit_id], standby
 
-    def _in_use(self, standby: Generation, left: Collection[Route]) -> bool:
-        """Whether its sink may have selected it: what its circuit worked over is down, or may be for what others left,
-        of which nothing is known to be down.
+    def _in_use(self, standby: Generation, may_be: frozenset[Failure]) -> bool:
+        """Whether its sink may have selected it: it can, and what its circuit worked over is down, or stopped by one of
+        the failures of which there may have been one that is not known of.
         """
-        circuit = self._circuits[standby.key.circuit_id]
+        view, circuit = self._admission.view, self._circuits[standby.key.circuit_id]
         working = circuit.carrying() or circuit.newest()
-        if standby.role is not Role.STANDBY or working is None:
+        if working is None or ready_standby(view, circuit) is not standby:
             return False
-        view = self._admission.view
         if path_down(view, working.route):
             return True
-        unknown = [each for each in left if not path_down(view, each)]
-        stops = stopping(working.route, self._risk_groups_of)
-        return any(stops & stopping(each, self._risk_groups_of) for each in unknown)
+        return not may_be.isdisjoint(covered(working.route, standby.route, self._risk_groups_of))
 
     def crowding(self, route: Route) -> list[Generation]:
         """Shared standbys that are on their way out, and still hold room where a promoted one leaves too little."""

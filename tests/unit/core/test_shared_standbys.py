@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.failures import Failure, FailureKind
 from controller.core.circuits.generation import Phase
 from controller.core.circuits.protection import Against, Protection
@@ -195,61 +195,6 @@ def test_who_shared_the_room_of_a_standby_that_carries_is_shown_unprotected_and_
     settle(network, 3 * NS_PER_S)
     assert second.guard.word is Protection.PROTECTED
     assert standby_path(second) == ("b", "x", "a", "t")
-
-
-# Three routers in a ring and one spare line for all; each circuit goes two thirds of the way round.
-TRIANGLE = """
-name: triangle
-defaults: {voltage_v: 20000, efficiency: 0.99, ampacity_a: 300, resistance_ohm: 0.2}
-routers: [{id: a}, {id: b}, {id: c}, {id: x}, {id: y}]
-links:
-  - {id: a-b, a: a, b: b}
-  - {id: b-c, a: b, b: c}
-  - {id: c-a, a: c, b: a}
-  - {id: a-x, a: a, b: x}
-  - {id: b-x, a: b, b: x}
-  - {id: c-x, a: c, b: x}
-  - {id: x-y, a: x, b: y, resistance_ohm: 2}
-  - {id: y-a, a: y, b: a}
-  - {id: y-b, a: y, b: b}
-  - {id: y-c, a: y, b: c}
-sources:
-  - {id: plant-a, router: a, max_power_w: 6e6}
-  - {id: plant-b, router: b, max_power_w: 6e6}
-  - {id: plant-c, router: c, max_power_w: 6e6}
-loads:
-  - {id: load-a, router: a, power_w: 6e6}
-  - {id: load-b, router: b, power_w: 6e6}
-  - {id: load-c, router: c, power_w: 6e6}
-"""
-ROUND_THE_RING = (
-    ("load-c", "plant-a", ("c-a", "c-x", "y-a", "y-b")),
-    ("load-a", "plant-b", ("a-b", "a-x", "y-b", "y-c")),
-    ("load-b", "plant-c", ("b-c", "b-x", "y-a", "y-c")),
-)
-
-
-def test_whom_the_same_fault_has_hit_keeps_the_standby_that_it_runs_on() -> None:
-    """The first to be adopted leaves the others too little for their other failures, not for this one."""
-    network = SimulatedNetwork.running(loads_grid(TRIANGLE, "triangle"))
-    circuits = []
-    for sink_id, source_id, avoid_ids in ROUND_THE_RING:
-        constraints = Constraints(avoid_ids=avoid_ids)
-        circuits += network.request(
-            PowerRequest(
-                sink_id, sink_id, MW, (source_id,), constraints=constraints, protect=Against.LINK
-            )
-        )
-        settle(network)
-    first, second, third = circuits
-    standbys = {each.circuit_id: there(each.standby()) for each in circuits}
-    network.cut("a-b")
-    settle(network)
-    for circuit in (first, third):
-        assert newest(circuit) is standbys[circuit.circuit_id]
-        assert circuit.state is CircuitState.ACTIVE
-    assert there(second.standby()) is not standbys[second.circuit_id], "it was not hit"
-    assert second.guard.word is Protection.PROTECTED
 
 
 def test_one_that_is_made_anew_fills_while_what_the_last_one_held_goes_to_the_load() -> None:
