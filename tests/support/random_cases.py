@@ -7,7 +7,7 @@ does. No test has a deadline of its own: a busy machine is slow, and what hangs 
 from contextlib import AbstractContextManager
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
@@ -25,6 +25,12 @@ def have_share(share: float) -> None:
 def examples(count: int) -> int:
     """How many cases a property of the routing engine tries, of ``count``."""
     return max(1, round(count * _share))
+
+
+def only_named_unless_explored() -> tuple[Phase, ...]:
+    """Phases of a property of which each case takes seconds: `make test` tries those that it names and no others."""
+    explores = settings.get_current_profile_name() == EXPLORE
+    return tuple(Phase) if explores else (Phase.explicit,)
 
 
 def register_profiles() -> None:

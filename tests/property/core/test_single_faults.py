@@ -3,15 +3,18 @@
 import random
 from dataclasses import replace
 
-import pytest
+from hypothesis import example, given, settings
+from hypothesis.strategies import integers, sampled_from
 
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.random_cases import only_named_unless_explored
 from tests.support.settling import settle
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -45,45 +48,70 @@ def fill(network: SimulatedNetwork, draw: random.Random) -> None:
     settle(network, NS_PER_S)
 
 
-def protected_over(network: SimulatedNetwork, link_id: str) -> dict[int, CircuitGeneration]:
-    """Circuits that the line serves and a standby protects against its loss, with that."""
+def protected_over(network: SimulatedNetwork, lost_id: str) -> dict[int, CircuitGeneration]:
+    """Circuits that the line or router serves and a standby protects against its loss, with that."""
     return {
         circuit.circuit_id: there(circuit.standby()).key
         for circuit in network.core.questions.circuits.values()
         if circuit.guard.word is Protection.PROTECTED
-        and link_id in {each.link_id for each in newest(circuit).route.links}
+        and lost_id in parts(newest(circuit).route)
+        and lost_id not in parts(there(circuit.standby()).route)
     }
+
+
+def parts(route: Route) -> set[str]:
+    """Lines and routers without which it carries nothing, but for the router of its sink."""
+    return {*(each.link_id for each in route.links), *route.router_ids[:-1]}
 
 
 def serving(circuit: Circuit) -> CircuitGeneration:
     return newest(circuit).key
 
 
-@pytest.mark.parametrize("seed", [1])
+@settings(max_examples=20, phases=only_named_unless_explored())
+@given(seed=integers(0, 2**20), kind=sampled_from(["link", "router"]))
+@example(seed=1, kind="link")
+@example(seed=1, kind="router")
 def test_whom_a_fault_hits_keeps_the_standby_that_it_runs_on_and_nobody_else_moves(
-    seed: int,
+    seed: int, kind: str
 ) -> None:
     draw = random.Random(seed)
     network = SimulatedNetwork.running(tight_mesh(seed))
     fill(network, draw)
-    hits = 0
-    for link in draw.sample(network.grid.grid.links, FAULTS):
-        hit = protected_over(network, link.id)
-        circuits = network.core.questions.circuits
-        untouched = {
-            key: serving(each)
-            for key, each in circuits.items()
-            if not each.state.ended
-            and link.id not in {one.link_id for one in newest(each).route.links}
-        }
-        network.cut(link.id)
-        settle(network, 400 * NS_PER_MS)
-        for circuit_id, standby in hit.items():
-            circuit = circuits[circuit_id]
-            assert serving(circuit) == standby, f"{link.id}: circuit {circuit_id} was rerouted"
-            assert circuit.state is CircuitState.ACTIVE
-        assert {key: serving(circuits[key]) for key in untouched} == untouched
-        hits += len(hit)
-        network.mend(link.id)
-        settle(network, 2 * NS_PER_S)
-    assert hits > 1
+    grid = network.grid.grid
+    ids = [each.id for each in grid.links] if kind == "link" else [each.id for each in grid.routers]
+    hits = sum(
+        hit_by(network, lost_id, kind)
+        for lost_id in draw.sample(ids, FAULTS if kind == "link" else 2)
+    )
+    assert hits > 1 or seed != 1, "the named cases try something"
+
+
+def hit_by(network: SimulatedNetwork, lost_id: str, kind: str) -> int:
+    """How many were hit, and have switched, by the loss of a line or a router, which is back then."""
+    hit = protected_over(network, lost_id)
+    circuits = network.core.questions.circuits
+    untouched = {
+        key: serving(each)
+        for key, each in circuits.items()
+        if not each.state.ended
+        and each.newest() is not None
+        and lost_id not in {*parts(newest(each).route), newest(each).route.sink_router_id}
+    }
+    if kind == "link":
+        network.cut(lost_id)
+    else:
+        network.kill_router(lost_id)
+    settle(network, 400 * NS_PER_MS)
+    for circuit_id, standby in hit.items():
+        circuit = circuits[circuit_id]
+        assert serving(circuit) == standby, f"{lost_id}: circuit {circuit_id} was rerouted"
+        assert circuit.state is CircuitState.ACTIVE
+    assert {key: serving(circuits[key]) for key in untouched} == untouched
+    if kind == "link":
+        network.mend(lost_id)
+    else:
+        network.restart_router(lost_id)
+        network.connect(lost_id)
+    settle(network, 2 * NS_PER_S)
+    return len(hit)
