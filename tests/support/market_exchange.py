@@ -7,6 +7,7 @@ made durable, effects begin then, answers come or are lost; a crash forgets all 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 
 from digitalgrid.units import NS_PER_S
-from tests.support.market_ledger import OPERATOR, MarketLedger
+from tests.support.market_ledger import OPERATOR, MarketLedger, OfLedger
 from tests.support.market_world import LENGTH_NS, LOST, UNDONE, Controller, readings_of
 from trading.core.orders import Interval, MarketRules, Meter, Side, Tender, TimeInForce
 from trading.core.positions import Position
@@ -23,20 +24,14 @@ from trading.core.trades import (
     Activate,
     AskMeters,
     Cancel,
-    Close,
     Closed,
     Effect,
     Hold,
     HoldLost,
-    Lock,
-    Locked,
-    Pay,
     Read,
     Refusal,
     Release,
     Resolved,
-    Revoke,
-    Sign,
     State,
     Times,
     Trade,
@@ -177,8 +172,10 @@ class ExchangeWorld:
         draw = self.rng.random()
         if draw < 0.25:
             self.commit()
-        elif draw < 0.45 and self.requests:
+        elif draw < 0.41 and self.requests:
             self._serve()
+        elif draw < 0.47 and self.ledger.waiting:
+            self._write()
         elif draw < 0.62 and self.answers:
             self._hear()
         elif draw < 0.66 and self.clears:
@@ -217,10 +214,12 @@ class ExchangeWorld:
 
     def settle(self) -> None:
         """All that is on its way arrives."""
-        while self.unwritten or self.requests or self.answers or self.clears:
+        while self.unwritten or self.requests or self.answers or self.clears or self.ledger.waiting:
             self.commit()
             if self.requests:
                 self._serve()
+            if self.ledger.waiting:
+                self._write()
             if self.answers:
                 self._hear()
             if self.clears:
@@ -306,11 +305,14 @@ class ExchangeWorld:
             self.crash()
 
     def crash(self) -> None:
-        """All that was not written is forgotten; what is on its way to others arrives all the same."""
+        """All that was not written is forgotten; what is on its way to others arrives all the same, and to the ledger's
+        disk perhaps.
+        """
         self.crashes += 1
         self.unwritten.clear()
         self.answers.clear()
         self.clears.clear()
+        self._writing(lambda: self.ledger.crash(is_written=self.rng.random() < 0.5))
         self.market = self._started()
 
     def pass_time(self, by_ns: int) -> None:
@@ -342,6 +344,7 @@ class ExchangeWorld:
             assert not (has_escrow and state.ended), "an escrow without a trade"
             if trade_id in self.ledger.signed:
                 assert state not in UNDONE, "signed for, and undone"
+        assert not self.ledger.revoked & self.ledger.signed, "signed after it was revoked"
 
     def _check_levels(self) -> None:
         waits: Counter[tuple[int, Side, int]] = Counter()
@@ -436,34 +439,41 @@ class ExchangeWorld:
     def _serve(self) -> None:
         """Any of the requests on their way, not the first: they overtake each other."""
         name, asked = self.requests.pop(int(self.rng.integers(len(self.requests))))
-        served: Mapping[type, Callable[..., TradeEvent | None]] = {
+        served: Mapping[type, Callable[..., TradeEvent]] = {
             Hold: self._hold,
             Activate: self.controller.activate,
             Release: self.controller.release,
             AskMeters: self.controller.meters,
-            Lock: self._lock,
-            Sign: self.ledger.sign,
-            Revoke: self.ledger.revoke,
-            Pay: self.ledger.pay,
-            Close: self.ledger.close,
         }
-        answer = served[type(asked)](asked)
+        if isinstance(asked, OfLedger):
+            self.ledger.ask(asked, partial(self._answered, name))
+        else:
+            self._answered(name, served[type(asked)](asked))
+
+    def _answered(self, trade_id: str, answer: TradeEvent | None) -> None:
         if answer is not None and self.rng.random() >= self.lost:
-            self.answers.append((name, answer))
+            self.answers.append((trade_id, answer))
+
+    def _write(self) -> None:
+        """Some of what waits for the ledger is on its way to the disk, for a while; then it stands in the log."""
+        if self.ledger.is_writing:
+            self._writing(self.ledger.write)
+        else:
+            self.ledger.take(1 + int(self.rng.integers(self.ledger.waiting)))
+
+    def _writing(self, write: Callable[[], None]) -> None:
+        before = set(self.ledger.written)
+        write()
+        for key in self.ledger.written - before:
+            if key.endswith("/lock"):
+                circuit = self.controller.circuits[f"{key.removesuffix('/lock')}/1"]
+                assert circuit.state == "held", "money is locked without capacity"
 
     def _hold(self, asked: Hold) -> TradeEvent:
         """The same pair may be refused again and again."""
         pair = f"{self.seed} {asked.source_meter} {asked.sink_meter}"
         is_refused = crc32(pair.encode()) % 4 == 0
         return Refusal("NO_ROUTE", "link l1") if is_refused else self.controller.hold(asked)
-
-    def _lock(self, asked: Lock) -> TradeEvent:
-        is_new = asked.key not in self.ledger.written
-        answer = self.ledger.lock(asked)
-        if is_new and isinstance(answer, Locked):
-            circuit = self.controller.circuits[f"{asked.trade_id}/1"]
-            assert circuit.state == "held", "money is locked without capacity"
-        return answer
 
     def _hear(self) -> None:
         self.tell(*self.answers.pop(int(self.rng.integers(len(self.answers)))))

@@ -76,7 +76,9 @@ class Others:
         source, sink = ([Reading(1, 1, Millijoule(each))] for each in (sent, given))
         return Read((Ends(source, sink, 1_050_000),))
 
-    def call(self, name: str, trade: Trade, served: Callable[[], TradeEvent]) -> TradeEvent:
+    def call(
+        self, name: str, trade: Trade, served: Callable[[], TradeEvent | None]
+    ) -> TradeEvent | None:
         self.trades[trade.trade_id] = trade
         self.asked.append(name)
         if name in self.unheard:
@@ -135,33 +137,27 @@ class SimulatedLedger:
         self._others = others
 
     async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal:
-        answer = self._others.call("lock", trade, lambda: self._others.ledger.lock(asked))
+        answer = self._others.call("lock", trade, lambda: self._others.ledger.at_once(asked))
         assert isinstance(answer, Locked | Refusal)
         return answer
 
-    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal:
-        answer = self._others.call("sign", trade, lambda: self._signed(asked))
-        assert isinstance(answer, Signed | Refusal)
-        return answer
-
-    def _signed(self, asked: Sign) -> TradeEvent:
-        answer = self._others.ledger.sign(asked)
-        if answer is None:
-            raise Unreachable("the money is not in escrow")
+    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal | None:
+        answer = self._others.call("sign", trade, lambda: self._others.ledger.at_once(asked))
+        assert answer is None or isinstance(answer, Signed | Refusal)
         return answer
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Unsigned | Signed:
-        answer = self._others.call("revoke", trade, lambda: self._others.ledger.revoke(asked))
+        answer = self._others.call("revoke", trade, lambda: self._others.ledger.at_once(asked))
         assert isinstance(answer, Unsigned | Signed)
         return answer
 
     async def pay(self, asked: Pay, trade: Trade) -> PartPaid | Refusal:
-        answer = self._others.call("pay", trade, lambda: self._others.ledger.pay(asked))
+        answer = self._others.call("pay", trade, lambda: self._others.ledger.at_once(asked))
         assert isinstance(answer, PartPaid | Refusal)
         return answer
 
     async def close(self, asked: Close, trade: Trade) -> Closed | Refusal:
-        answer = self._others.call("close", trade, lambda: self._others.ledger.close(asked))
+        answer = self._others.call("close", trade, lambda: self._others.ledger.at_once(asked))
         assert isinstance(answer, Closed | Refusal)
         return answer
 

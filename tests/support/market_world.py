@@ -330,16 +330,16 @@ class World:
             Release: self.controller.release,
             AskMeters: self.controller.meters,
             Lock: self._lock,
-            Sign: self.ledger.sign,
-            Revoke: self.ledger.revoke,
-            Pay: self.ledger.pay,
-            Close: self.ledger.close,
+            Sign: self.ledger.at_once,
+            Revoke: self.ledger.at_once,
+            Pay: self.ledger.at_once,
+            Close: self.ledger.at_once,
         }
         return served[type(asked)](asked)
 
-    def _lock(self, asked: Lock) -> TradeEvent:
+    def _lock(self, asked: Lock) -> TradeEvent | None:
         is_new = asked.key not in self.ledger.written
-        answer = self.ledger.lock(asked)
+        answer = self.ledger.at_once(asked)
         if is_new and isinstance(answer, Locked):
             circuit = self.controller.circuits[f"{asked.trade_id}/1"]
             assert circuit.state == "held", "money is locked without capacity"

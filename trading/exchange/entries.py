@@ -13,6 +13,7 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.core.settlement import Line, Posting
 from trading.core.trades import (
     Close,
+    Effect,
     Lock,
     Pay,
     Refusal,
@@ -147,18 +148,23 @@ class Queue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, waiting: Waiting) -> None:
-        self._waiting[self._next] = waiting
-        if waiting.trade_id:
-            self._of_trade.setdefault(waiting.trade_id, set()).add(self._next)
+    def put(
+        self, wanted: Wanted, answer: Callable[[Done], None], asked: Effect | None = None
+    ) -> None:
+        """``asked``: by a trade. A revocation calls back what waits still: for what cannot be, no money is taken."""
+        if isinstance(asked, Revoke):
+            self._call_back(asked.trade_id)
+        trade_id = asked.trade_id if isinstance(asked, Lock | Sign) else ""
+        self._waiting[self._next] = Waiting(wanted, answer, trade_id)
+        if trade_id:
+            self._of_trade.setdefault(trade_id, set()).add(self._next)
         self._next += 1
 
     def take(self, most: int) -> list[Waiting]:
         """The next group: what is in it cannot be called back."""
         return [self._pop(number) for number in list(islice(self._waiting, most))]
 
-    def call_back(self, trade_id: str) -> None:
-        """What a trade does not want any more."""
+    def _call_back(self, trade_id: str) -> None:
         for number in sorted(self._of_trade.get(trade_id, ())):
             self._pop(number).answer(None)
 

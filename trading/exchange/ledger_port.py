@@ -11,6 +11,7 @@ from digitalgrid.supervision import start_task
 from trading.core.trades import (
     Close,
     Closed,
+    Effect,
     Lock,
     Locked,
     PartPaid,
@@ -133,15 +134,14 @@ class LedgerPort:
             raise LookupError(f"{wanted.key!r} was called back, and is of no trade")
         return done
 
-    async def _done(self, wanted: Wanted, trade_id: str = "") -> Done:
-        """``trade_id``: of whom it may be called back."""
+    async def _done(self, wanted: Wanted, asked: Effect | None = None) -> Done:
         done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
 
         def answer(written: Done) -> None:
             if not done.done():
                 done.set_result(written)
 
-        self._queue.put(Waiting(wanted, answer, trade_id))
+        self._queue.put(wanted, answer, asked)
         self._work.set()
         return await done
 
@@ -162,16 +162,14 @@ class LedgerPort:
         return self._opened.balance(account)
 
     async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal | None:
-        done = await self._done(self._entries.lock(asked, trade), asked.trade_id)
+        done = await self._done(self._entries.lock(asked, trade), asked)
         return None if done is None else _told(done, Locked())
 
     async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal | None:
-        return signed(await self._done(self._entries.sign(asked, trade), asked.trade_id))
+        return signed(await self._done(self._entries.sign(asked, trade), asked))
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Signed | Unsigned:
-        """What waits still is not written any more: for what cannot be, nobody's money is taken."""
-        self._queue.call_back(asked.trade_id)
-        return unsigned(await self._write(self._entries.revoke(asked, trade)))
+        return unsigned(await self._done(self._entries.revoke(asked, trade), asked))
 
     async def pay(self, asked: Pay, trade: Trade) -> PartPaid | Refusal:
         return _told(await self._write(self._entries.pay(asked, trade)), PartPaid())

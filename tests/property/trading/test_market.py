@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.support.cases import cases
 from tests.support.market_exchange import PARTIES, ExchangeWorld, digest
-from trading.core.trades import State
+from trading.core.trades import Revoke, State, Trade
+from trading.exchange.entries import Entries, Queue
+from trading.ledger.ledger import Wanted
+from trading.ledger.refusals import LedgerRefused
 from trading.market import calendar
 
 SEEDS = cases("HISTORIES", 30)
@@ -100,3 +104,26 @@ def test_a_crash_at_any_commit_loses_nothing(how: int) -> None:
         commits = max(commits, world.commits)
         check_nothing_is_left(world)
     assert commits > 20
+
+
+def test_a_revocation_that_leaves_what_waits_for_the_disk_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Queue, "_call_back", lambda queue, trade_id: None)
+    with pytest.raises(AssertionError, match="signed after it was revoked"):
+        for seed in range(100):
+            history(seed)
+
+
+def test_a_revocation_that_needs_the_money_as_its_signature_does_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    revoke = Entries.revoke
+
+    def with_money(entries: Entries, asked: Revoke, trade: Trade) -> Wanted:
+        return msgspec.structs.replace(revoke(entries, asked, trade), needs=asked.trade_id)
+
+    monkeypatch.setattr(Entries, "revoke", with_money)
+    with pytest.raises(LedgerRefused, match="no open escrow"):
+        for seed in range(100):
+            history(seed)
