@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -108,6 +108,35 @@ def test_a_thousand_connections_of_one_host_do_not_come_before_one_of_another() 
     # Of each host, a connection after another.
     both = [("ipv4:192.0.2.1:1", "a"), ("ipv4:192.0.2.1:1", "a"), ("ipv4:192.0.2.1:2", "b")]
     assert let_in([*both, ("ipv6:[::1]:1", "c")]) == ["a", "c", "b", "a"]
+
+
+def test_long_lists_of_one_host_or_connection_are_not_read_before_all_others() -> None:
+    """There is one reader, who hears first whoever came first."""
+
+    def read(calls: list[str]) -> list[str]:
+        heard: list[str] = []
+        reads, reader = turns.Reads(), asyncio.Lock()
+
+        async def call(peer: str) -> None:
+            async with reads.room(peer), reader:
+                heard.append(peer)
+                await asyncio.sleep(0)
+
+        async def all_of_them() -> None:
+            await asyncio.gather(*map(call, calls))
+
+        asyncio.run(all_of_them())
+        assert not reads._rooms
+        return heard
+
+    eve, ann, bob = "ipv4:192.0.2.1:1", "ipv4:192.0.2.2:1", "ipv4:192.0.2.1:2"
+
+    def attack() -> bool:
+        heard = read([eve] * 100 + [ann, bob])
+        return heard.index(ann) > 10 or heard.index(bob) > 20
+
+    unheeded = patch.object(turns.Reads, "room", lambda *_: nullcontext())
+    repelled(attack, lambda: [unheeded])
 
 
 def test_who_calls_and_waits_no_more_takes_no_turn() -> None:
