@@ -1,12 +1,15 @@
 """The market on the page, over a real controller and a real exchange: a book, a trade, its bill."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from digitalgrid.market.v1 import market_pb2 as pb
+from tests.browser import pictures
 from tests.browser.conftest import PHONE, Open, violations, wait_until_drawn
+from tests.support.exchanges import ANN, BOB, public
 from tests.support.market_daemon import MarketDaemon, has_ended, market_daemon, tender
 from tests.support.networks import LINE3, network
 from tests.support.patience import wait_for
@@ -182,3 +185,88 @@ def test_on_a_phone_and_without_its_exchange_the_page_says_what_is_wrong(
     finally:
         dgm.start()
     expect(silence).to_have_count(0)
+
+
+# Of elan9, by meter: where it is, who has it, and what it wants or offers at which prices (Wh, a millionth per kWh).
+ORDERS = {
+    ("ann", "load", "load3", "r3"): [(9000, 310_000), (2000, 180_000)],
+    ("ann", "load", "load4", "r4"): [(7000, 250_000)],
+    ("ann", "load", "load5", "r5"): [(12_000, 280_000), (3000, 120_000)],
+    ("ann", "load", "load6", "r6"): [(8000, 220_000)],
+    ("ann", "load", "load8", "r8"): [(5000, 150_000)],
+    ("ann", "load", "load9", "r9"): [(6000, 200_000), (4000, 100_000)],
+    ("bob", "source", "source1", "r1"): [(14_000, 80_000), (12_000, 130_000), (8000, 210_000)],
+    ("bob", "source", "source2", "r2"): [(10_000, 110_000), (14_000, 160_000), (9000, 260_000)],
+}
+
+
+def traders() -> list[dict[str, object]]:
+    """As a market file has those of ``ORDERS``."""
+    keys = {"ann": ANN, "bob": BOB}
+    most = {"load": "max_drawn_w", "source": "max_injected_w"}
+    return [
+        {
+            "party": party,
+            "public_key": public(key),
+            "meters": [
+                {"meter": device, "router": router, kind: device, most[kind]: 20e6}
+                for owner, kind, device, router in ORDERS
+                if owner == party
+            ],
+        }
+        for party, key in keys.items()
+    ]
+
+
+def trade_all(dgm: MarketDaemon, interval: pb.Interval) -> None:
+    for (party, kind, device, _), orders in ORDERS.items():
+        side = pb.SIDE_BUY if kind == "load" else pb.SIDE_SELL
+        with dgm.client(party) as client:
+            for number, (wh, limit) in enumerate(orders):
+                client.create_tender(
+                    pb.Tender(
+                        order_id=f"{device} {interval.start_unix_ns} {number}",
+                        meter_id=device,
+                        side=side,
+                        wh=wh,
+                        limit_micro_per_kwh=limit,
+                        interval=interval,
+                    )
+                )
+
+
+def test_the_picture_of_the_market_is_of_this_page(
+    open_page: Open, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    if not pictures.are_wanted(pytestconfig, "page-market.png"):
+        return
+    server = f"127.0.0.1:{free_ports(1)[0]}"
+    market = {"mechanisms": ["nodal"], "interval_s": 10, "gate_s": 4, "ahead": 3, "name": "elan9"}
+    with (
+        network(tmp_path / "run", market=server) as options,
+        market_daemon(
+            *(tmp_path, options.northbound, server), market=market, parties=traders()
+        ) as daemon,
+    ):
+        with daemon.client("operator") as operator:
+            operator.preview_clearing()
+            for each in operator.market().intervals[1:]:
+                trade_all(daemon, each.interval)
+        page = open_page(f"http://{options.page}/#/?list=market&market=clearings", size=(1280, 800))
+        wait_until_drawn(page)
+        with daemon.client("ann") as ann:
+            wait_for(
+                lambda: any(
+                    each.state == pb.TRANSACTION_STATE_DELIVERING
+                    for each in ann.list_transactions()
+                )
+            )
+        expect(page.locator(".depth-key .met")).to_contain_text("traded")
+        # What loads get follows on the map a moment later.
+        page.wait_for_function(
+            """() => {
+                const { symbols } = digitalgrid.mapper.current.painter.scene;
+                return symbols.some(({ fates }) => fates.served) && !symbols.some(({ fates }) => fates.moving);
+            }"""
+        )
+        pictures.take(page, "page-market.png")

@@ -5,21 +5,18 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.browser.conftest import Open, violations, wait_until_drawn
+from tests.browser import pictures
+from tests.browser.conftest import PHONE, Open, violations, wait_until_drawn
 from tests.support.networks import network
 from tests.support.patience import wait_for
 from tests.support.plugins import install_example
 from topologies import emulator
-
-ROOT = Path(__file__).parents[2]
-PICTURE = ROOT / "docs" / "images" / "page.png"
 
 
 @pytest.fixture(scope="module")
@@ -321,27 +318,26 @@ def test_everything_is_found_and_every_view_is_a_url(
     expect(again.locator(".filter .count")).to_have_text("2")
 
 
-def test_the_picture_of_the_readme_is_of_this_page(
+def test_pictures_of_the_network_are_of_this_page(
     open_page: Open,
     address: str,
     client: PowerClient,
     options: emulator.EmulationOptions,
     pytestconfig: pytest.Config,
 ) -> None:
-    """With ``--update-pictures`` it is made anew."""
-    assert PICTURE.exists()
-    if not pytestconfig.getoption("--update-pictures"):
+    if not pictures.are_wanted(pytestconfig, "page.png", "page-phone.png"):
         return
+    client.request_power(power_request("load8", 2e6, protect="link"))
     for sink, power_w in (
         ("load3", 4e6),
         ("load4", 3e6),
         ("load6", 5e6),
-        ("load8", 2e6),
         ("load9", 4e6),
     ):
         circuit(client, sink, power_w)
     number = circuit(client, "load5", 7e6)
     page = open_page(f"{address}#/circuit/{number}", (1280, 800))
+    phone = open_page(address, PHONE)
     wait_until_drawn(page)
     line = client.get_circuit(number).links[-1].link_id
     # A curve to look at.
@@ -349,7 +345,8 @@ def test_the_picture_of_the_readme_is_of_this_page(
     emulator.send_command(options.run_dir, "cut", line)
     expect(page.locator(".alarm")).to_contain_text("down")
     time.sleep(8)
-    page.screenshot(path=PICTURE)
+    pictures.take(page, "page.png")
+    pictures.take(phone, "page-phone.png")
     emulator.send_command(options.run_dir, "restore", line)
 
 

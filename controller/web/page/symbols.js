@@ -279,7 +279,9 @@ function placesAround({ x, y, r: radius, named, spokes, main, dear, kind }, widt
   const places = [[x + r + 4, y], [x - r - 4 - width, y], [x - width / 2, y + r + 9], [x - width / 2, y - r - 9]];
   if (named !== undefined) {
     const [cos, sin] = [Math.cos(named), -Math.sin(named)];
-    places.unshift([x + cos * (r + 5 + width / 2 * Math.abs(cos)) - width / 2, y + sin * (r + 10)]);
+    // With a corner or a side towards it.
+    const beyond = (part, half) => part * (r + 4 + half * Math.min(1.4, 1 / Math.abs(part)));
+    places.unshift([x + beyond(cos, width / 2) - width / 2, y + beyond(sin, NAME_PX / 2)]);
   }
   if (!spokes?.length) return places;
   for (const [dx, dy] of CORNERS) places.push([x + (dx > 0 ? r + 1 : -r - 1 - width), y + dy * (r + 6)]);
