@@ -305,9 +305,10 @@ class ExchangeWorld:
             self.crash()
 
     def crash(self) -> None:
-        """All that was not written is forgotten; what is on its way to others arrives all the same, and to the ledger's
-        disk perhaps.
+        """All that was not written is forgotten, and what waits for the ledger; what is on its way to others arrives
+        all the same, and to the ledger's disk perhaps.
         """
+        self.requests = [each for each in self.requests if not isinstance(each[1], OfLedger)]
         self.crashes += 1
         self.unwritten.clear()
         self.answers.clear()

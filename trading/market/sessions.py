@@ -141,7 +141,7 @@ def restored(
         trade = msgspec.structs.replace(each.trade)
         row = TradeRow(trade, each.number, each.mechanism, each.matched_ns, each.confirmed_ns)
         session.add(row)
-        if trade.is_barred and trade.state.ended:
+        if _was_refused(trade):
             session.barred.add((trade.buy_seq, trade.sell_seq))
     if session.is_over:
         # Closings are not journalled: they are of what still waits, or could come back.
@@ -183,10 +183,15 @@ def _pending(session: Session) -> dict[int, tuple[int, int, int]]:
     }
 
 
+def _was_refused(trade: Trade) -> bool:
+    """By the network, and both orders are back. Of the same two another match may be on its way still."""
+    return trade.is_barred and trade.state.ended
+
+
 def _refused(session: Session) -> Iterator[tuple[Way, int]]:
     for row in session.trades.values():
         trade = row.trade
-        if (trade.buy_seq, trade.sell_seq) in session.barred:
+        if _was_refused(trade):
             yield Way(trade.buy_meter, trade.sell_meter, trade.constraints), trade.terms.wh
 
 

@@ -80,7 +80,8 @@ def test_every_trade_ends_once_and_nothing_is_left_of_orders_positions_circuits_
 
 def test_what_is_journalled_is_all_that_a_market_knows() -> None:
     compared = 0
-    for seed in SEEDS[: len(SEEDS) // 3]:
+    # In the last one of two matches of the same orders is refused, and the other, a smaller one, is on its way.
+    for seed in (*SEEDS[: len(SEEDS) // 3], 166):
         world = ExchangeWorld(seed)
         for _ in range(150):
             world.step()
