@@ -40,7 +40,8 @@ MAX_PAUSE_S = 1.0
 # The same (s) where the controller has answered and an end is silent: a router that is down comes back in its own time,
 # what a controller has forgotten does not, and a bill that waits for an hour at most is not late by ten seconds.
 MAX_SILENT_PAUSE_S = 10.0
-# Beyond this many a second nobody is asked again: a controller that comes back is not to find ten thousand at its door.
+# Beyond this many a second the controller is not asked again: one that comes back is not to find ten thousand at its
+# door. The ledger is the exchange's own, and answers when its disk does.
 MAX_AGAIN_PER_S = 500
 # Requests on their way to the controller, which admits as many at once in one go; the rest wait here.
 MAX_WITH_CONTROLLER = 256
@@ -80,6 +81,8 @@ class Courier:
         self._waiting: dict[tuple[str, type[Effect]], None] = {}
         self._turn: asyncio.Handle | None = None
         self._room = asyncio.Semaphore(MAX_WITH_CONTROLLER)
+        # Of those on their way, and of those to be begun.
+        self._for_controller = 0
         self._carry: dict[type[Effect], Callable[..., Awaitable[TradeEvent | None]]] = {
             Hold: controller.hold,
             Activate: controller.activate,
@@ -100,8 +103,9 @@ class Courier:
     def begin(self, trade_id: str, kind: type[Effect]) -> None:
         """The trade wants something of this kind, and that it does is durable."""
         key = trade_id, kind
-        if key not in self._on_way:
+        if key not in self._on_way and key not in self._waiting:
             self._waiting[key] = None
+            self._for_controller += kind in _OF_CONTROLLER
             self._arm()
 
     def _arm(self) -> None:
@@ -130,11 +134,13 @@ class Courier:
                     await self._trades.hear(trade_id, answer)
                     if self._trades.wanted(trade_id, kind) is None:
                         break
-                await asyncio.sleep(max(pause_s, self.on_way / MAX_AGAIN_PER_S))
+                others = self._for_controller if kind in _OF_CONTROLLER else 0
+                await asyncio.sleep(max(pause_s, others / MAX_AGAIN_PER_S))
                 is_silent = kind is AskMeters and answer is not None
                 pause_s = min(2 * pause_s, MAX_SILENT_PAUSE_S if is_silent else MAX_PAUSE_S)
         finally:
             del self._on_way[trade_id, kind]
+            self._for_controller -= kind in _OF_CONTROLLER
 
     async def _answer(self, kind: type[Effect], asked: Effect, trade: Trade) -> TradeEvent | None:
         copy = msgspec.structs.replace(trade)
