@@ -13,6 +13,7 @@ from typing import Any
 from digitalgrid.client import PowerClient
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.v1 import northbound_pb2
 from tests.chaos.report import Report
 from tests.support.ledgers import deposit, ledger
 from tests.support.market_daemon import KEYS, PARTIES, MarketDaemon, market_daemon
@@ -109,7 +110,7 @@ def raced(directory: Path, tenders: int, start: Start) -> Found:
         watched.until_decided()
         for dgm, client in zip(exchanges, clients, strict=True):
             _check(found, dgm, client)
-        _check_together(found, clients)
+        _check_together(found, power, clients)
     _race_of_locks(found, directory / "locks.sqlite", tenders, start)
     return found
 
@@ -232,9 +233,18 @@ def _check(found: Found, dgm: MarketDaemon, client: MarketClient) -> None:
     found.hold(set(accounts.escrows) == held, "escrows are others than trades")
 
 
-def _check_together(found: Found, clients: Sequence[MarketClient]) -> None:
+def _check_together(found: Found, power: PowerClient, clients: Sequence[MarketClient]) -> None:
     trades = [each for client in clients for each in client.list_transactions()]
     confirmed = [each for each in trades if each.state == pb.TRANSACTION_STATE_CONFIRMED]
+    # By the controller, and not by what the exchanges know of it: one that was lost, or left behind, is none of theirs.
+    held = {
+        each.circuit_id
+        for each in power.list_circuits().circuits
+        if each.state == northbound_pb2.CIRCUIT_STATE_RESERVED
+    }
+    paid = {each.circuit_id for each in confirmed}
+    found.hold(not paid - held, f"money is locked for circuits that are not held: {paid - held}")
+    found.hold(not held - paid, f"circuits are held for no trade: {held - paid}")
     most_wh = wh_below(_SOURCE_W, confirmed[0].interval.length_ns) if confirmed else 0
     injected_wh = sum(each.wh * each.held_injected_ppm / 1e6 for each in confirmed)
     found.hold(

@@ -419,7 +419,7 @@ class ExchangeWorld:
         elif draw < 0.5:
             self.tell(trade.trade_id, HoldLost())
         elif draw < 0.8 and trade.state is State.DISPUTED:
-            self.tell(trade.trade_id, Resolved((trade.ends[0],)))
+            self.tell(trade.trade_id, Resolved(trade.ends[:1]))
         elif self.ledger.refund(trade.trade_id) and self.rng.random() >= self.lost:
             self.answers.append((trade.trade_id, Closed(is_refund=True)))
 
