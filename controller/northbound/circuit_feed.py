@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal
 from controller.northbound.circuit_looks import AT_ONCE, CircuitLooks
-from controller.northbound.codec import circuit_to_pb
+from controller.northbound.codec import check_ids, circuit_to_pb
 from controller.northbound.turns import in_turns
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
@@ -39,10 +39,11 @@ class CircuitFeed:
 
     async def watch(self, *, together: bool, prefix: str = "") -> AsyncGenerator[bytes]:
         """All circuits that have not ended, a marker, then each that changes, as it stands when it is told; of requests
-        whose ids begin with ``prefix``. Refusal where too many such are watched.
+        whose ids begin with ``prefix``, or of all where too many others are watched for.
 
         What is there at first is an answer like any other, and not charged to those who watch.
         """
+        check_ids("request_id_prefix", [prefix])
         with self._watched(prefix) as told:
             place, seen = told.journal.end(), dict[int, bytes]()
             async for answer in told.snapshot(seen, together=together):
@@ -52,19 +53,21 @@ class CircuitFeed:
             while True:
                 await told.news_after(place)
                 await self._gate.enter(lambda: told.journal.has_urgent(place))  # noqa: B023
-                with self._gate.working() if told.is_to_make(place, most_bytes) else nullcontext():
+                with (
+                    self._gate.working()
+                    if told.is_to_make(place, most_bytes, seen)
+                    else nullcontext()
+                ):
                     answer, place = told.answer(place, most_bytes, seen)
                 if answer:
                     yield self._gate.send(answer)
 
     @contextmanager
     def _watched(self, prefix: str) -> Iterator["_Told"]:
+        if prefix not in self._told and len(self._told.keys() - {""}) >= MAX_PREFIXES:
+            # No refusal: an exchange would be deaf for as long as somebody else watches so many.
+            prefix = ""
         told = self._told.get(prefix)
-        if told is None and prefix and len(self._told.keys() - {""}) >= MAX_PREFIXES:
-            raise Refusal(
-                Reason.OVERLOADED,
-                f"{MAX_PREFIXES} different beginnings of request ids are watched already; watch all circuits",
-            )
         if told is None or not told.is_current:
             told = self._told[prefix] = _Told(self._runtime, self._gate, prefix)
         told.watchers += 1
@@ -139,9 +142,11 @@ class _Told:
                 return
             await self._news.wait()
 
-    def is_to_make(self, place: Place, most_bytes: int) -> bool:
-        """Whether it takes a while to say what follows a place: of several circuits, and nobody was told it yet."""
-        return most_bytes > 0 and place not in self._answers
+    def is_to_make(self, place: Place, most_bytes: int, seen: dict[int, bytes]) -> bool:
+        """Whether it takes a while to say what follows a place: of several circuits, and nobody was told it yet, or not
+        without what was ``seen``.
+        """
+        return most_bytes > 0 and (bool(seen) or place not in self._answers)
 
     def answer(self, place: Place, most_bytes: int, seen: dict[int, bytes]) -> tuple[bytes, Place]:
         """What follows a place, the same bytes for all who are there; one circuit where no bytes are allowed for.

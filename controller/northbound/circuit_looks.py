@@ -39,7 +39,8 @@ class CircuitLooks:
         self._circuits = runtime.questions.circuits
         # Changed, and not seen yet; those that are urgent are in both.
         self._changed: dict[int, None] = {}
-        self._urgent: dict[int, None] = {}
+        # As they are noted: who ends among very many may be forgotten before he is seen, and his end is told.
+        self._urgent: dict[int, Circuit] = {}
         # What was told last of those whose word is urgent: it is so once.
         self._words: dict[int, tuple[CircuitState, Protection]] = {}
         self._noted = asyncio.Event()
@@ -57,9 +58,9 @@ class CircuitLooks:
     def look_at(self, circuit_id: int) -> None:
         """Now, whatever waits."""
         self._changed.pop(circuit_id, None)
-        urgent = circuit_id in self._urgent
-        self._urgent.pop(circuit_id, None)
-        circuit = self._circuits.get(circuit_id)
+        noted = self._urgent.pop(circuit_id, None)
+        urgent = noted is not None
+        circuit = self._circuits.get(circuit_id, noted)
         if circuit is not None and _is_urgent(circuit):
             self._words[circuit_id] = (circuit.state, circuit.guard.word)
         else:
@@ -83,7 +84,7 @@ class CircuitLooks:
             and _is_urgent(circuit)
             and self._words.get(circuit_id) != (circuit.state, circuit.guard.word)
         ):
-            self._urgent[circuit_id] = None
+            self._urgent[circuit_id] = circuit
             self._gate.look_again()
         self._noted.set()
 

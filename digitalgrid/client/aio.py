@@ -167,7 +167,7 @@ class AsyncPowerClient:
             self._stream(lambda to: to.power.WatchCircuits, request, timeout_s)
         ) as answers:
             async for answer in answers:
-                for event in one_by_one(answer):
+                for event in one_by_one(answer, request_id_prefix):
                     yield event
 
     async def wait_until_active(

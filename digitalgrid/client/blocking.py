@@ -139,7 +139,7 @@ class PowerClient(BlockingClient[Connection]):
         """
         request = pb.WatchCircuitsRequest(together=True, request_id_prefix=request_id_prefix)
         for answer in self._stream(lambda to: to.power.WatchCircuits, request, timeout_s):
-            yield from one_by_one(answer)
+            yield from one_by_one(answer, request_id_prefix)
 
     def wait_until_active(
         self, circuit_ids: Iterable[int], *, timeout_s: float = DEFAULT_TIMEOUT_S

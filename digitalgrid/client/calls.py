@@ -204,11 +204,19 @@ def dispatch_request(
     )
 
 
-def one_by_one(answer: pb.WatchCircuitsResponse) -> Iterable[pb.WatchCircuitsResponse]:
-    """The same with a circuit each, where several were told together."""
-    if not answer.circuits:
+def one_by_one(
+    answer: pb.WatchCircuitsResponse, request_id_prefix: str = ""
+) -> Iterable[pb.WatchCircuitsResponse]:
+    """The same with a circuit each, where several were told together; of requests whose ids begin so, for a controller
+    may tell of all.
+    """
+    if not answer.circuits and not answer.HasField("circuit"):
         return (answer,)
-    return (pb.WatchCircuitsResponse(circuit=each) for each in answer.circuits)
+    return (
+        pb.WatchCircuitsResponse(circuit=each)
+        for each in answer.circuits or (answer.circuit,)
+        if each.request_id.startswith(request_id_prefix)
+    )
 
 
 class ActivationWait:

@@ -79,7 +79,7 @@ def from_rpc_error(error: grpc.RpcError, address: str) -> PowerError:
     message = error.details() or code.name
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         # Said by this side's own clock, which knows neither who was asked nor what they do about it.
-        message = f"no answer from {address} in time ({message}): what was asked may yet be done"
+        message = f"no answer from {address} in time ({message}): a change that was asked for may yet be made"
     if kind is ControllerUnreachable:
         message += proxy_note(address)
     return _from_status(kind, code, message, status)

@@ -1,6 +1,6 @@
 """All circuits that are promised or remembered, the requests that made them, and what of them is durable."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from contextlib import contextmanager
 from itertools import islice, takewhile
 
@@ -209,7 +209,7 @@ class CircuitBook:
         for circuit in circuits:
             if circuit.state.ended:
                 self._note_ended(circuit)
-        forgotten = self._forget_oldest()
+        forgotten = self._forget_oldest({each.circuit_id for each in circuits})
         owners, self._owners = self._owners, {}
         drains, self._drains = self._drains, {}
         registers, self._registers = self._registers, []
@@ -268,9 +268,10 @@ class CircuitBook:
             self.live.pop(circuit.circuit_id, None)
             self._settled[circuit.circuit_id] = None
 
-    def _forget_oldest(self) -> tuple[int, ...]:
-        """Those of the ended that are too many by now."""
-        forgotten = tuple(islice(self._settled, max(0, len(self._ended) - MAX_ENDED)))
+    def _forget_oldest(self, told: Set[int]) -> tuple[int, ...]:
+        """Those of the ended that are too many by now, but none of which something is about to be ``told``."""
+        settled = (each for each in self._settled if each not in told)
+        forgotten = tuple(islice(settled, max(0, len(self._ended) - MAX_ENDED)))
         for circuit_id in forgotten:
             self._forget(circuit_id)
         return forgotten

@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 
-from controller.core.circuits.circuit import CircuitState
+from controller.core.book import book as circuit_book
+from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.errors import Refusal
 from controller.northbound.circuit_feed import MAX_PREFIXES, CircuitFeed
+from controller.northbound.circuit_looks import CircuitLooks
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
 from controller.northbound.topology_looks import TopologyLooks
@@ -19,9 +22,8 @@ from controller.store.protocol import LeadershipLost
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.thread_times import ThreadTimes
-from digitalgrid.client import power_request
+from digitalgrid.client import RequestRefused, power_request
 from digitalgrid.client.topology_view import TopologyView
-from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import Northbound, in_loop, northbound, until
@@ -91,23 +93,140 @@ async def test_who_watches_its_own_circuits_hears_of_no_others() -> None:
 
 
 @in_loop
-async def test_so_many_beginnings_of_ids_are_watched_at_a_time_and_all_by_whoever_likes() -> None:
+@pytest.mark.parametrize(
+    ("prefix", "reason"), [("x" * 300, "ID_TOO_LONG"), ("own\x1b[2J", "ID_NOT_PRINTABLE")]
+)
+async def test_what_no_request_id_begins_with_is_refused(prefix: str, reason: str) -> None:
+    async with northbound() as api:
+        with pytest.raises(RequestRefused) as refused:
+            await anext(api.client.watch_circuits(prefix))
+        assert refused.value.reason == reason
+        assert [each.field for each in refused.value.violations] == ["request_id_prefix"]
+        assert not api.watched
+
+
+@in_loop
+async def test_whoever_watches_for_one_beginning_too_many_is_told_of_all_and_hears_of_its_own() -> (
+    None
+):
+    async with northbound() as api:
+        own = await active(api, "town", 1e5, request_id="own-1")
+        await active(api, "works", 1e5, request_id="other-1")
+        await until(lambda: not api.watched)
+        before = len(api.runtime.feeds.circuits)
+        watches = [
+            api.power.WatchCircuits(pb.WatchCircuitsRequest(request_id_prefix=f"{number}-"))
+            for number in range(2 * MAX_PREFIXES)
+        ]
+        for watch in watches:
+            await watch.read()
+        assert len(api.runtime.feeds.circuits) == before + MAX_PREFIXES + 1
+        heard = api.client.watch_circuits("own-")
+        assert (await anext(heard)).circuit == own
+        assert (await anext(heard)).HasField("snapshot_done")
+        await api.client.release_circuit(own.circuit_id)
+        assert (await anext(heard)).circuit.request_id == "own-1"
+        assert len(api.runtime.feeds.circuits) == before + MAX_PREFIXES + 1
+        assert isinstance(heard, AsyncGenerator)
+        await heard.aclose()
+        for watch in watches:
+            watch.cancel()
+        await until(lambda: not api.watched)
+
+
+@in_loop
+async def test_a_beginning_that_is_watched_is_not_another_and_one_that_is_watched_no_more_makes_room() -> (
+    None
+):
     async with northbound() as api:
         feed = circuit_feed(api)
         watches = [feed.watch(together=True, prefix=f"{number}-") for number in range(MAX_PREFIXES)]
-        # All circuits are no beginning, and a beginning that is watched is not another.
-        watches += [feed.watch(together=True), feed.watch(together=True, prefix="0-")]
+        watches.append(feed.watch(together=True, prefix="0-"))
         for each in watches:
             assert circuits_of(await anext(each)).HasField("snapshot_done")
-        with pytest.raises(Refusal) as refused:
-            await anext(feed.watch(together=True, prefix="other-"))
-        assert refused.value.reason is Reason.OVERLOADED
+        assert "" not in feed._told
         await watches[5].aclose()
-        await watches[-2].aclose()
         watches.append(feed.watch(together=True, prefix="other-"))
         assert circuits_of(await anext(watches[-1])).HasField("snapshot_done")
+        assert "" not in feed._told and "other-" in feed._told
         for each in watches:
             await each.aclose()
+
+
+@in_loop
+@pytest.mark.parametrize("prefix", ["", "own-"])
+async def test_the_end_of_a_circuit_is_told_though_it_is_forgotten_at_once(
+    prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_book, "MAX_ENDED", 0)
+    async with northbound() as api:
+        ids = {(await active(api, "town", 1e5, request_id=f"own-{n}")).circuit_id for n in range(3)}
+        events = circuit_feed(api).watch(together=False, prefix=prefix)
+        while not circuits_of(await anext(events)).HasField("snapshot_done"):
+            pass
+        for circuit_id in ids:
+            await api.client.release_circuit(circuit_id)
+        await until(lambda: len(api.runtime.questions.circuits) <= 1)
+        ended: set[int] = set()
+        while ended != ids:
+            circuit = circuits_of(await anext(events)).circuit
+            if circuit.state == pb.CIRCUIT_STATE_WITHDRAWN:
+                ended.add(circuit.circuit_id)
+        await events.aclose()
+
+
+class _Viewer:
+    """Of circuits, what was seen of each last."""
+
+    def __init__(self) -> None:
+        self.last: dict[int, Circuit | None] = {}
+
+    def see_circuit(self, circuit_id: int, circuit: Circuit | None, *, urgent: bool) -> None:
+        self.last[circuit_id] = circuit
+
+    def seen(self) -> None: ...
+
+
+@in_loop
+@pytest.mark.parametrize("prefix", ["", "own-"])
+async def test_a_circuit_that_is_forgotten_before_there_is_time_to_look_at_it_is_seen_as_it_ended(
+    prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_book, "MAX_ENDED", 0)
+    async with northbound() as api:
+        ids = [(await active(api, "town", 1e5, request_id=f"own-{n}")).circuit_id for n in range(2)]
+        budget = Budget(times=always_busy)
+        # More than an hour of what watchers may have: nobody looks by himself.
+        budget.charge(1000.0)
+        viewer = _Viewer()
+        looks = CircuitLooks(api.runtime, Gate(budget), viewer, prefix)
+        for circuit_id in ids:
+            await api.client.release_circuit(circuit_id)
+        await until(lambda: ids[0] not in api.runtime.questions.circuits)
+        assert not viewer.last
+        looks.look_at(ids[0])
+        last = viewer.last[ids[0]]
+        assert last is not None and last.state is CircuitState.WITHDRAWN
+        looks.close()
+
+
+@in_loop
+async def test_an_answer_that_leaves_out_what_its_watcher_has_seen_is_made_anew_and_charged() -> (
+    None
+):
+    async with northbound() as api:
+        feed = circuit_feed(api)
+        events = feed.watch(together=True)
+        assert circuits_of(await anext(events)).HasField("snapshot_done")
+        told, seen = feed._told[""], {1: b"seen"}
+        place, most_bytes = told.journal.end(), 1 << 16
+        town = await active(api, "town", 1e5)
+        await anext(events)
+        assert town.state == pb.CIRCUIT_STATE_ACTIVE
+        told.answer(place, most_bytes, {})
+        assert not told.is_to_make(place, most_bytes, {})
+        assert told.is_to_make(place, most_bytes, seen)
+        await events.aclose()
 
 
 @in_loop
