@@ -24,6 +24,7 @@ from trading.core.trades import (
     Hold,
     Lock,
     Pay,
+    Refusal,
     Release,
     Revoke,
     Sign,
@@ -134,6 +135,8 @@ class Courier:
                     await self._trades.hear(trade_id, answer)
                     if self._trades.wanted(trade_id, kind) is None:
                         break
+                    if isinstance(answer, Refusal):
+                        self._say_again(kind, trade_id, "refused", answer.detail)
                 others = self._for_controller if kind in _OF_CONTROLLER else 0
                 await asyncio.sleep(max(pause_s, others / MAX_AGAIN_PER_S))
                 is_silent = kind is AskMeters and answer is not None
@@ -151,12 +154,16 @@ class Courier:
                 return await self._carry[kind](asked, copy)
         except Unreachable as error:
             COUNTERS.add("market_unanswered", kind.__name__)
-            _log.warning(
-                self._trades.now_ns(),
-                kind.__name__,
-                "%s of trade %s has no answer yet, and is asked again: %s",
-                kind.__name__,
-                trade.trade_id,
-                error,
-            )
+            self._say_again(kind, trade.trade_id, "without an answer yet", error)
             return None
+
+    def _say_again(self, kind: type[Effect], trade_id: str, how: str, why: object) -> None:
+        _log.warning(
+            self._trades.now_ns(),
+            kind.__name__,
+            "%s of trade %s is %s, and is asked again: %s",
+            kind.__name__,
+            trade_id,
+            how,
+            why,
+        )

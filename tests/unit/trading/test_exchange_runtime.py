@@ -22,17 +22,11 @@ from tests.support.market_ports import (
 from tests.support.northbound import in_loop, until
 from tests.support.sagas import trade
 from trading.core.orders import Side
-from trading.core.settlement import locks_of
 from trading.core.trades import (
     AskMeters,
     Delivery,
     Effect,
-    Lock,
-    Locked,
     Read,
-    Refusal,
-    Sign,
-    Signed,
     State,
     Trade,
     TradeEvent,
@@ -268,66 +262,6 @@ async def test_meters_that_stay_silent_are_asked_ever_more_seldom(
         await asleep(0)
     assert not failures
     assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1, 2, 4, 8, 10, 10, 10])
-
-
-class Deaf(SimulatedLedger):
-    """Answers nothing, as one whose disk does not."""
-
-    async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal | None:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
-@in_loop
-async def test_who_waits_for_the_ledger_does_not_keep_the_controller_from_being_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-    others, one = Others(), trade()
-    others.unheard.add("read")
-    asks: dict[type[Effect], Effect] = {
-        AskMeters: AskMeters(one.request_id),
-        Sign: Sign("t/sign", "t"),
-        Lock: Lock("t/lock", "t", "ann", "bob", locks_of(one.terms), 0),
-    }
-
-    class Wanting:
-        def wanted(self, trade_id: str, kind: type[Effect]) -> tuple[Effect, Trade] | None:
-            return asks[kind], one
-
-        async def hear(self, trade_id: str, event: TradeEvent) -> None:
-            raise AssertionError
-
-        def now_ns(self) -> int:
-            return 0
-
-    async def sleep(pause_s: float) -> None:
-        pauses.append(pause_s)
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(courier, "FIRST_PAUSE_S", 0.1)
-    failures: list[Exception] = []
-    carrier = courier.Courier(SimulatedController(others), Deaf(others), Wanting(), failures.append)
-    for number in range(1_000):
-        for kind in (Lock, Sign):
-            carrier.begin(f"t{number}", kind)
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    for number in range(100):
-        # Said twice, and asked once.
-        for _ in range(2):
-            carrier.begin(f"t{number}", AskMeters)
-    turn = asyncio.get_running_loop().create_future
-    while len(pauses) < 100:
-        done = turn()
-        asyncio.get_running_loop().call_soon(done.set_result, None)
-        await done
-    assert carrier.on_way == 2_100 and not failures
-    assert pauses == [pytest.approx(100 / courier.MAX_AGAIN_PER_S)] * 100
-    carrier.close()
 
 
 @in_loop
