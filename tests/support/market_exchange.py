@@ -274,7 +274,8 @@ class ExchangeWorld:
             outcome = command(self.now_ns)
         except Refused as refused:
             self.refusals[refused.reason] += 1
-            return
+            # It stays so: its nonce is used up.
+            outcome = self.market.refused()
         if isinstance(outcome.answer, list):
             self.refusals.update(e.reason for e in outcome.answer if isinstance(e, Refused))
         if outcome.records or outcome.effects:

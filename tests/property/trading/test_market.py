@@ -80,8 +80,9 @@ def test_every_trade_ends_once_and_nothing_is_left_of_orders_positions_circuits_
 
 def test_what_is_journalled_is_all_that_a_market_knows() -> None:
     compared = 0
-    # In the last one of two matches of the same orders is refused, and the other, a smaller one, is on its way.
-    for seed in (*SEEDS[: len(SEEDS) // 3], 166):
+    # Then one in which of two matches of the same orders one is refused while the other, a smaller one, is on its way;
+    # and one in which a party's last word was refused.
+    for seed in (*SEEDS[: len(SEEDS) // 3], 166, 649):
         world = ExchangeWorld(seed)
         for _ in range(150):
             world.step()
