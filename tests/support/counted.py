@@ -25,6 +25,10 @@ class CountedDict(dict[K, V]):
             self.reads += 1
             yield key
 
+    def keys(self) -> Any:
+        self.reads += len(self)
+        return super().keys()
+
     def items(self) -> Any:
         self.reads += len(self)
         return super().items()

@@ -73,8 +73,9 @@ class Holdings:
         if account is None:
             return 0.0
         quanta = account.pool
-        dedicated = (account.held.keys() & self._standbys) - self._covers.keys()
-        for circuit_id in {key.circuit_id for key in dedicated}:
+        # Each is looked up, because a set less a dictionary's keys walks through all of the latter.
+        standbys = account.held.keys() & self._standbys
+        for circuit_id in {key.circuit_id for key in standbys if key not in self._covers}:
             numbers = self._generations[circuit_id]
             working = [
                 each

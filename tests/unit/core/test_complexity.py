@@ -5,14 +5,19 @@ import pytest
 from controller.core.book import book as circuit_book
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.failures import FailureKind, failure
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import link_direction
 from controller.core.effects import Effect
 from controller.core.programming.agenda import Agenda
 from controller.core.promises.pacing import MAX_AT_ONCE
+from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_S
 from tests.support.counted import CountedDict
 from tests.support.grids import diamond
+from tests.support.routes import route
 from tests.support.simulated_network import SimulatedNetwork
 
 
@@ -48,6 +53,19 @@ def test_the_oldest_is_forgotten_without_a_look_at_all_that_is_remembered(
     assert circuits.reads < 1_100  # Of which a thousand are this test's own.
 
 
+def test_what_stands_by_on_a_line_is_added_up_without_a_look_at_the_standbys_of_others() -> None:
+    reservations = Reservations()
+    for number in range(1_000):
+        cover = frozenset({failure(FailureKind.LINK, f"l{number}")})
+        key = CircuitGeneration(number, 1)
+        reservations.reserve(key, route(1000.0, middle="r9"), cover, standby=True)
+    dedicated = CircuitGeneration(1_000, 1)
+    reservations.reserve(dedicated, route(1000.0), standby=True)
+    reservations._covers = covers = CountedDict(reservations._covers)
+    assert reservations.standing_by(link_direction("r1-r2", "r1")) == 10.0
+    assert covers.reads < 20
+
+
 def test_circuits_that_wait_are_searched_for_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     network = SimulatedNetwork.running(diamond())
     for number in range(4 * MAX_AT_ONCE):
@@ -61,11 +79,11 @@ def test_circuits_that_wait_are_searched_for_in_slices(monkeypatch: pytest.Monke
         network.deliver_all()
     searched: list[int] = []
     admission = network.core._parts.admission
-    route = admission.route
+    search = admission.route
 
     def counting(*arguments: object, **more: object) -> object:
         searched.append(1)
-        return route(*arguments, **more)  # type: ignore[arg-type]
+        return search(*arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(admission, "route", counting)
     monkeypatch.setattr(admission, "explain", lambda *_, **__: "nothing")
