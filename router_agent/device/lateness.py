@@ -8,9 +8,13 @@ from digitalgrid.units import NS_PER_S
 # Milliseconds. Who is later than that, or says so, is waited for no longer: a router that has stood still for so long
 # is dead to its neighbours. By more than that no router waits for a silent one either, however late it was itself.
 MAX_LATE_MS = 5_000
-# What a router has said of its lateness counts for so long. It says it again with each hello and each sign of life; but
-# states take the place of hellos where both are as frequent, and say nothing of it, and earlier releases say it seldom.
+# What a router has said of its lateness counts for so long at least. It says it again with each hello and each sign of
+# life; but states take the place of hellos where both are as frequent, and say nothing of it, and earlier releases say
+# it seldom.
 TOLD_COUNTS_NS = 2 * NS_PER_S
+# Beyond the time after which a silent neighbour is dead it counts for so many hellos at least: else nothing of it would
+# be left by then where hellos are slow.
+_HELLOS_BEYOND = 2
 # Ticks of which it is known how late they began.
 _TICKS_KEPT = 1000
 
@@ -55,15 +59,16 @@ class Lateness:
 
 
 class ToldLateness:
-    """How late a neighbour says that it is, for as long as that counts."""
+    """How late a neighbour says that it is, for as long as that counts; ``dead_ns``: who is silent so long is dead."""
 
-    def __init__(self) -> None:
+    def __init__(self, hello_ns: int, dead_ns: int) -> None:
+        self._counts_ns = max(TOLD_COUNTS_NS, dead_ns + _HELLOS_BEYOND * hello_ns)
         self._late_ns = 0
         self._until_ns = 0
 
     def hear(self, late_ns: int, now_ns: int) -> None:
         """It says how late it was lately."""
-        self._late_ns, self._until_ns = late_ns, now_ns + TOLD_COUNTS_NS
+        self._late_ns, self._until_ns = late_ns, now_ns + self._counts_ns
 
     def hear_at_least(self, late_ns: int, now_ns: int) -> None:
         """It is so late by now, which is not all that it may be: it said more before."""

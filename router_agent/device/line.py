@@ -67,7 +67,7 @@ class Line:
         self._first_of_adjacency = True
         # It is of a release that knows marks; what it says of itself in every frame.
         self.neighbor_reads_marks = False
-        self._neighbor_late = ToldLateness()
+        self._neighbor_late = ToldLateness(router.hello_ns, router.dead_ns)
         self._seq = 0
         self._frame_bytes = router.frame_bytes
         self._hello_ns = router.hello_ns

@@ -66,6 +66,16 @@ def test_what_a_neighbor_said_of_its_lateness_delays_that_its_death_is_found_by_
     assert pair.dead_ns < pair.found_after_ns("b") <= TOLD_COUNTS_NS + STEP_NS
 
 
+@pytest.mark.parametrize("hello_ms", [700, 1000, 2000])
+def test_what_a_neighbor_said_of_its_lateness_counts_with_slow_hellos_too(hello_ms: int) -> None:
+    pair = Pair(hello_ms)
+    pair.network.run(10 * NS_PER_S)
+    pair.stops(4, "a")
+    assert pair.line("b").up
+    beyond_ns = pair.found_after_ns("b") - pair.dead_ns
+    assert hello_ms * NS_PER_MS < beyond_ns <= 2 * hello_ms * NS_PER_MS + STEP_NS
+
+
 @HELLOS_MS
 @pytest.mark.parametrize("old", ["", "a", "b"])
 def test_a_neighbor_that_was_late_once_is_late_no_more_after_a_while(
@@ -133,7 +143,7 @@ def test_a_machine_that_was_stopped_with_all_its_routers_goes_on_with_its_lines(
 
 
 def test_of_what_is_said_of_a_stall_that_goes_on_the_most_counts_and_for_so_long() -> None:
-    told = ToldLateness()
+    told = ToldLateness(50 * NS_PER_MS, 170 * NS_PER_MS)
     told.hear(3 * NS_PER_S, 0)
     told.hear_at_least(NS_PER_S, NS_PER_S)
     assert told.after(NS_PER_S) == TOLD_COUNTS_NS - NS_PER_S
