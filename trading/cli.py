@@ -53,9 +53,10 @@ def check_config(path: Path) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 def keygen(path: Path) -> None:
     """Makes a secret key in FILE, which only its owner may read, and prints the public key for the market's file."""
-    from trading.ledger.key_files import write_new_key
+    from trading.ledger.key_files import remove_unfinished, write_new_key
 
     try:
+        remove_unfinished(path)
         key = write_new_key(path)
     except FileExistsError as error:
         raise click.ClickException(f"{path} exists, and no key is ever written over") from error

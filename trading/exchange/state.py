@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
-from trading.ledger.key_files import flush_directory, read_key, write_new_key
+from trading.ledger.key_files import flush_directory, read_key, remove_unfinished, write_new_key
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger, Receipt
 from trading.ledger.log_file import open_to_look
@@ -68,6 +68,8 @@ class State:
         """To be called in the thread that is to use it, by whoever has the lock."""
 
         def opened() -> Ledger:
+            for each in (*KEYS, _NEXT_KEY):
+                remove_unfinished(self._directory / each)
             storage = SqliteStorage(self.ledger)
             head = storage.head()
             if head is not None:

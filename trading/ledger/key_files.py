@@ -9,6 +9,8 @@ from digitalgrid.errors import ExplainedError
 from trading.ledger.keys import SigningKey
 
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# What ends the name of a key that is being written. Beside a key that is there, it is what a maker who was killed left.
+_UNFINISHED = ".making"
 # Bytes: two digits each of 32, and room for a line's end; whatever is longer is no key.
 _MOST_BYTES = 80
 
@@ -41,7 +43,7 @@ def write_new_key(path: Path) -> SigningKey:
     """
     key = SigningKey.new()
     # For its owner only, as all that mkstemp makes.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(key.seed.hex().encode() + b"\n")
@@ -53,6 +55,15 @@ def write_new_key(path: Path) -> SigningKey:
         Path(name).unlink()
     flush_directory(path.parent)
     return key
+
+
+def remove_unfinished(path: Path) -> None:
+    """What makers of the key ``path`` who were killed have left: half of a key, or a second name of the secret. Not
+    while another makes it.
+    """
+    for each in path.parent.iterdir():
+        if each.name.startswith(f".{path.name}.") and each.name.endswith(_UNFINISHED):
+            each.unlink()
 
 
 def flush_directory(directory: Path) -> None:

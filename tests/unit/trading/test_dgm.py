@@ -160,6 +160,16 @@ def test_whatever_is_in_a_state_directory_is_its_owners_alone(tmp_path: Path) ->
     assert state.secret == State(tmp_path).secret
 
 
+@pytest.mark.parametrize("name", ["log.key", "salts.key", "log.key.next"])
+def test_no_second_name_of_a_secret_outlives_the_next_start(tmp_path: Path, name: str) -> None:
+    state = begun(tmp_path)
+    left = tmp_path / f".{name}.x5_f2k9q.making"
+    left.hardlink_to(tmp_path / "log.key")
+    state.opening_ledger("test", Clock())().close()
+    assert not left.exists()
+    assert (tmp_path / "log.key").stat().st_nlink == 1
+
+
 @pytest.mark.parametrize("killed", [None, "before the log says so", "after it"])
 def test_a_log_that_gets_another_key_has_one_wherever_it_is_killed(
     tmp_path: Path, killed: str | None, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trading.ledger.key_files import BadKeyFile, read_key, write_new_key
+from trading.ledger.key_files import BadKeyFile, read_key, remove_unfinished, write_new_key
 
 
 def test_a_key_that_was_written_is_read_again_and_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -35,6 +35,23 @@ def test_a_key_file_is_whole_or_not_there_at_all(
     assert not list(tmp_path.iterdir())
     write_new_key(tmp_path / "key")
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_what_a_killed_maker_has_left_is_no_second_name_of_a_key_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    others = tmp_path / ".key.backup"
+    others.write_text("his own")
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(Path, "unlink", die)
+        write_new_key(tmp_path / "key")
+    assert (tmp_path / "key").stat().st_nlink == 2
+    remove_unfinished(tmp_path / "key")
+    assert {each.name for each in tmp_path.iterdir()} == {"key", others.name}
+    read_key(tmp_path / "key")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
