@@ -284,8 +284,9 @@ class MarketReason(ExplainedReason):
         "TRADE_OPEN",
         _PRECONDITION,
         "",
-        "the market has the trade open, and pays or gives back what is in its escrow itself",
-        "see how it stands; only what a market has forgotten is brought back so",
+        "the market has the trade open, and pays or gives back what is in its escrow itself, for a week after it could"
+        " be brought back",
+        "see how it stands; what the market has not closed by then is brought back so",
     )
     NO_BILL = (
         "NO_BILL",

@@ -4,10 +4,11 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import grpc
 
-from digitalgrid.client.asking import BlockingClient
+from digitalgrid.client.asking import BlockingClient, Method
 from digitalgrid.client.errors import PowerError, RequestRefused
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
@@ -19,8 +20,9 @@ from trading.client.signing import Signer
 from trading.ledger.mandates import Request
 from trading.reasons import MarketReason
 
-# How often a tender is signed anew where another program of the same party used a later nonce meanwhile.
-_STALE_NONCES = 3
+# How often a request is signed where another program of the same party used a later nonce meanwhile, or its own answer
+# was lost. Each is idempotent: what was done already is answered as it was.
+_SIGNED_AT_MOST = 3
 # Pause (s) between looks at an order that is waited for.
 _LOOK_AGAIN_S = 0.2
 # Entries of a log, and rows of a list, that are asked for at a time; and clearings, which are longer.
@@ -69,7 +71,7 @@ class MarketClient(BlockingClient[Connection]):
     def create_tenders(self, tenders: Iterable[pb.Tender]) -> list[pb.TenderResult]:
         """Several in order, each taken or refused by itself; those that are taken are durable."""
         wanted = list(tenders)
-        for _ in range(_STALE_NONCES):
+        for _ in range(_SIGNED_AT_MOST):
             request = pb.CreateTendersRequest(tenders=wanted)
             signed = self._signed("CreateTenders", request, len(wanted))
             answer: pb.CreateTendersResponse = self._call(
@@ -89,8 +91,11 @@ class MarketClient(BlockingClient[Connection]):
 
     def cancel_tender(self, order_id: str) -> pb.Order:
         """What waits of it ends; what is matched stays so."""
-        request = self._signed("CancelTender", pb.CancelTenderRequest(order_id=order_id))
-        answer: pb.CancelTenderResponse = self._call(lambda to: to.market.CancelTender, request)
+        answer: pb.CancelTenderResponse = self._call_signed(
+            "CancelTender",
+            lambda to: to.market.CancelTender,
+            pb.CancelTenderRequest(order_id=order_id),
+        )
         return answer.order
 
     def list_tenders(
@@ -223,8 +228,8 @@ class MarketClient(BlockingClient[Connection]):
 
     def open_dispute(self, trade_id: str, line: str, statement: str = "") -> pb.Settlement:
         request = pb.OpenDisputeRequest(trade_id=trade_id, line=line, statement=statement)
-        answer: pb.OpenDisputeResponse = self._call(
-            lambda to: to.settlement.OpenDispute, self._signed("OpenDispute", request)
+        answer: pb.OpenDisputeResponse = self._call_signed(
+            "OpenDispute", lambda to: to.settlement.OpenDispute, request
         )
         return answer.settlement
 
@@ -235,8 +240,8 @@ class MarketClient(BlockingClient[Connection]):
         request = pb.ResolveDisputeRequest(
             trade_id=trade_id, decision=decision, deliveries=deliveries
         )
-        answer: pb.ResolveDisputeResponse = self._call(
-            lambda to: to.settlement.ResolveDispute, self._signed("ResolveDispute", request)
+        answer: pb.ResolveDisputeResponse = self._call_signed(
+            "ResolveDispute", lambda to: to.settlement.ResolveDispute, request
         )
         return answer.settlement
 
@@ -250,32 +255,32 @@ class MarketClient(BlockingClient[Connection]):
     def deposit(self, account: str, nano: int, key: str = "") -> ledger_pb.DepositResponse:
         """By the operator. Under one ``key`` money comes in once; without any, each call is another deposit."""
         request = ledger_pb.DepositRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
-        answer: ledger_pb.DepositResponse = self._call(
-            lambda to: to.ledger.Deposit, self._signed("Deposit", request)
+        answer: ledger_pb.DepositResponse = self._call_signed(
+            "Deposit", lambda to: to.ledger.Deposit, request
         )
         return answer
 
     def withdraw(self, account: str, nano: int, key: str = "") -> ledger_pb.WithdrawResponse:
         """By the operator."""
         request = ledger_pb.WithdrawRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
-        answer: ledger_pb.WithdrawResponse = self._call(
-            lambda to: to.ledger.Withdraw, self._signed("Withdraw", request)
+        answer: ledger_pb.WithdrawResponse = self._call_signed(
+            "Withdraw", lambda to: to.ledger.Withdraw, request
         )
         return answer
 
     def refund(self, trade_id: str) -> ledger_pb.RefundResponse:
         """Of a trade that nobody has closed in time: what its escrow has goes back to whom it was."""
         request = ledger_pb.RefundRequest(trade_id=trade_id)
-        answer: ledger_pb.RefundResponse = self._call(
-            lambda to: to.ledger.Refund, self._signed("Refund", request)
+        answer: ledger_pb.RefundResponse = self._call_signed(
+            "Refund", lambda to: to.ledger.Refund, request
         )
         return answer
 
     def rotate_key(self, key: str = "") -> ledger_pb.RotateKeyResponse:
         """By the operator: the log is signed with another key from then on; under one ``key`` once."""
         request = ledger_pb.RotateKeyRequest(key=key or uuid.uuid4().hex)
-        answer: ledger_pb.RotateKeyResponse = self._call(
-            lambda to: to.ledger.RotateKey, self._signed("RotateKey", request)
+        answer: ledger_pb.RotateKeyResponse = self._call_signed(
+            "RotateKey", lambda to: to.ledger.RotateKey, request
         )
         return answer
 
@@ -307,6 +312,16 @@ class MarketClient(BlockingClient[Connection]):
             from_seq += len(page.entries)
 
     # How it is asked
+
+    def _call_signed(self, method: str, call: Method[Connection], request: Request) -> Any:
+        """Signed anew where its nonce was used."""
+        for _ in range(_SIGNED_AT_MOST - 1):
+            try:
+                return self._call(call, self._signed(method, request))
+            except RequestRefused as refused:
+                if refused.reason != MarketReason.STALE_NONCE:
+                    raise
+        return self._call(call, self._signed(method, request))
 
     def _signed(self, method: str, request: Request, nonces: int = 1) -> Request:
         if self._signer is None:

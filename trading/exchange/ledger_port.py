@@ -41,8 +41,8 @@ T = TypeVar("T")
 
 # Entries in one group: their hashes and signatures take a tenth of a second, for which the first of them waits.
 _MAX_GROUP = 512
-# How long an escrow is kept beyond the last dispute (ns): then anybody may have it refunded, whatever has become of the
-# exchange. A day, in which its operator can mend it.
+# How long an escrow is kept beyond the last dispute (ns): then any party may have it refunded, of a trade that the
+# market has forgotten at once, and of one that it has open a week later. A day, in which its operator can mend it.
 _KEPT_NS = 86_400_000_000_000
 # Estimated readings have twice the usual window.
 _WINDOWS = 2

@@ -112,6 +112,10 @@ class Ledger:
     def has_escrow(self, trade_id: str) -> bool:
         return trade_id in self._accounts.escrows
 
+    def kept_ns(self, trade_id: str) -> int:
+        """How long an open escrow is not refunded yet; below 0 where it could be before now. Raises LedgerRefused."""
+        return self._accounts.escrow(trade_id).refundable_unix_ns - self._now_unix_ns()
+
     def write(self, key: str, entry: pb.Entry) -> Receipt:
         """One of :meth:`write_many`; raises LedgerRefused."""
         (done,) = self.write_many([Wanted(key, entry)])

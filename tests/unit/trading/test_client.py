@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import grpc
 import pytest
@@ -16,6 +17,13 @@ from trading.client.deciding import is_decided
 from trading.ledger.mandates import is_mandated
 from trading.reasons import MarketReason
 
+_METHODS = {
+    "deposit": "Deposit",
+    "withdraw": "Withdraw",
+    "refund": "Refund",
+    "rotate_key": "RotateKey",
+    "cancel_tender": "CancelTender",
+}
 INTERVAL = pb.Interval(start_unix_ns=1, length_ns=1)
 
 
@@ -88,6 +96,38 @@ def test_of_a_book_whose_interval_ends_while_it_is_read_the_next_is_told() -> No
         assert [each.limit_micro_per_kwh for each in client.book().bids] == [3, 4]
     with Ending("127.0.0.1:9") as client, pytest.raises(RequestRefused):
         client.book(5)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("call", ["deposit", "withdraw", "refund", "rotate_key", "cancel_tender"])
+def test_what_is_stale_is_signed_anew_under_the_same_key_some_times(call: str, times: int) -> None:
+    """Another program of the party used a later nonce meanwhile, or the answer to the first was lost."""
+    said: list[Any] = []
+
+    class Crossing(MarketClient):
+        def _call(self, method: object, request: Any, *_: object, **__: object) -> Any:
+            if isinstance(request, pb.GetMarketRequest):
+                return pb.GetMarketResponse(log_id=bytes(32))
+            said.append(type(request).FromString(request.SerializeToString()))
+            if len(said) <= times:
+                raise RequestRefused(
+                    grpc.StatusCode.FAILED_PRECONDITION, "late", reason=MarketReason.STALE_NONCE
+                )
+            return pb.CancelTenderResponse()
+
+    with Crossing("127.0.0.1:9", signer=Signer("ann", KEY)) as client:
+        asked = ("bob", 5) if call in ("deposit", "withdraw") else ("x",)
+        if times < 3:
+            getattr(client, call)(*asked)
+        else:
+            with pytest.raises(RequestRefused, match="late"):
+                getattr(client, call)(*asked)
+    nonces = [each.mandate.nonce for each in said]
+    assert nonces == sorted(set(nonces)) and len(nonces) == min(times + 1, 3)
+    for each in said:
+        assert is_mandated(_METHODS[call], each, KEY.public_key, bytes(32))
+        each.ClearField("mandate")
+    assert all(each == said[0] for each in said)
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,15 @@ class Here:
         self.book = book
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
+        await asyncio.sleep(0)
         return question(self.book)
 
     async def write(self, key: str, entry: ledger_pb2.Entry) -> Receipt:
+        await asyncio.sleep(0)
         return self.book.write(key, entry)
 
     async def rotate(self, key: str) -> Receipt:
+        await asyncio.sleep(0)
         return self.book.rotated(key) or self.book.rotate(SigningKey.new(), key)
 
 
@@ -57,8 +60,10 @@ class Desk:
         return trade_id in self._trades
 
 
-def served(trades: int = 4, *open_trades: str) -> tuple[LedgerService, Ledger]:
-    book = ledger(clock=Clock())
+def served(
+    trades: int = 4, *open_trades: str, clock: Clock | None = None
+) -> tuple[LedgerService, Ledger]:
+    book = ledger(clock=clock or Clock())
     fill(book, trades)
     mandates = Mandates(PUBLIC, "operator", book.log_id)
     return LedgerService(Here(book), mandates, Desk(open_trades)), book
@@ -185,6 +190,50 @@ def test_what_was_refused_is_not_carried_out_when_whoever_saw_it_says_it_again()
     assert book.balance("bob") == 0
 
 
+def word_of(method: str) -> Any:
+    """The operator's word, that takes or makes 1 nano of money."""
+    match method:
+        case "Deposit":
+            return pb.DepositRequest(key="k", account="bob", nano=1)
+        case "Withdraw":
+            return pb.WithdrawRequest(key="k", account="bob", nano=1)
+        case "Refund":
+            return pb.RefundRequest(trade_id="due")
+        case _:
+            return pb.RotateKeyRequest(key="k")
+
+
+@pytest.mark.parametrize("method", ["Deposit", "Withdraw", "Refund", "RotateKey"])
+def test_a_word_that_is_said_again_while_it_is_carried_out_is_answered_alike(method: str) -> None:
+    """As of a client whose connection breaks, and who asks again before the disk has answered."""
+    service, book = served()
+    book.write("due/lock", lock("due", ann=5))
+    size = book.size
+    request = sign(method, word_of(method), "operator", 1, OPERATOR, book.log_id)
+
+    async def all_at_once() -> list[Any]:
+        call = getattr(service, method)
+        return await asyncio.gather(*[call(request, None) for _ in range(3)])
+
+    answers = asyncio.run(all_at_once())
+    assert answers[0] == answers[1] == answers[2]
+    assert (book.size, len(service._under_way)) == (size + 1, 0)
+
+
+def test_a_word_that_is_refused_is_so_for_all_that_waited_for_it() -> None:
+    service, book = served()
+    request = pb.WithdrawRequest(key="w", account="bob", nano=book.balance("bob") + 1)
+    sign("Withdraw", request, "operator", 1, OPERATOR, book.log_id)
+
+    async def all_at_once() -> list[object]:
+        calls = [service.Withdraw(request, None) for _ in range(3)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    ended = asyncio.run(asyncio.wait_for(all_at_once(), 30))
+    reasons = [each.reason for each in ended if isinstance(each, LedgerRefused | Refused)]
+    assert reasons == [LedgerReason.BALANCE_TOO_LOW, *[MarketReason.STALE_NONCE] * 2]
+
+
 def test_any_party_brings_back_what_an_escrow_has_once_its_time_is_over() -> None:
     service, book = served()
     book.write("early/lock", lock("early", refundable_unix_ns=10**18, ann=5))
@@ -223,6 +272,26 @@ def test_what_the_market_means_to_pay_is_not_brought_back_however_late_it_is() -
             ask(service.Refund, request)
         assert caught.value.reason is reason
     assert book.has_escrow("late")
+
+
+def test_what_the_market_cannot_pay_for_a_week_is_brought_back() -> None:
+    clock = Clock()
+    service, book = served(4, "stuck", clock=clock)
+    due_ns = clock.at_unix_ns + 5
+    book.write("stuck/lock", lock("stuck", refundable_unix_ns=due_ns, ann=5))
+    free, week_ns = book.balance("ann"), 7 * 86_400 * 10**9
+
+    def refund(nonce: int) -> Any:
+        request = pb.RefundRequest(trade_id="stuck")
+        return ask(service.Refund, sign("Refund", request, "ann", nonce, ANN, book.log_id))
+
+    clock.at_unix_ns = due_ns + week_ns - 1
+    with pytest.raises(Refused, match="1e-09 s more") as caught:
+        refund(1)
+    assert caught.value.reason is MarketReason.TRADE_OPEN
+    clock.at_unix_ns += 1
+    assert refund(2) == refund(3)
+    assert (book.balance("ann"), book.has_escrow("stuck")) == (free + 5, False)
 
 
 def test_the_operator_gives_the_log_another_key_once_a_key_of_his_own() -> None:

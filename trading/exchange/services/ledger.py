@@ -1,7 +1,9 @@
 """LedgerService: the log as anybody may check it, and money that comes in or leaves by the operator's word."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from digitalgrid.market.v1 import ledger_pb2, market_pb2
@@ -18,6 +20,9 @@ _log = logging.getLogger(__name__)
 _USUAL_ENTRIES, _MOST_ENTRIES = 100, 1_000
 # Bytes of entries after which an answer ends: half of what gRPC takes.
 _MOST_BYTES = 2 * 1024 * 1024
+# How long (ns) after an escrow may be refunded a market that has its trade open still may close it itself. A week: who
+# has not mended an exchange by then, or whose market cannot close it at all, keeps nobody's money any longer.
+_MARKET_FIRST_NS = 7 * 86_400_000_000_000
 
 T = TypeVar("T")
 
@@ -48,6 +53,8 @@ class LedgerService(LedgerServiceServicer):
         self._ledger = ledger
         self._mandates = mandates
         self._desk = desk
+        # By key, words that are being carried out.
+        self._under_way: dict[str, asyncio.Event] = {}
 
     async def GetHead(self, request: pb.GetHeadRequest, context: Any) -> pb.GetHeadResponse:
         return await self._ledger.ask(_head)
@@ -93,27 +100,38 @@ class LedgerService(LedgerServiceServicer):
     async def Refund(self, request: pb.RefundRequest, context: Any) -> pb.RefundResponse:
         """By any party, whoever's money it is: it goes nowhere else than where it came from.
 
-        Not while the market has the trade open: after an outage it still pays what was delivered, however late.
+        For a week not where the market has the trade open: after an outage it still pays what was delivered.
         """
         self._mandates.party_of("Refund", request)
         body = ledger_pb2.Refund(trade_id=request.trade_id)
         key = f"{request.trade_id}/refund"
-        is_new = await self._begun(key, request.mandate)
-        if is_new and self._desk.is_open(request.trade_id):
+        async with self._alone(key):
+            if await self._begun(key, request.mandate):
+                await self._check_left(request.trade_id)
+            done = await self._ledger.write(key, ledger_pb2.Entry(refund=body))
+        return pb.RefundResponse(seq=done.seq)
+
+    async def _check_left(self, trade_id: str) -> None:
+        """Raises Refused where the market may still close an escrow."""
+        if not self._desk.is_open(trade_id):
+            return
+        kept_ns = await self._ledger.ask(lambda book: book.kept_ns(trade_id))
+        left_ns = kept_ns + _MARKET_FIRST_NS
+        if left_ns > 0:
             raise Refused(
                 MarketReason.TRADE_OPEN,
-                f"the market has trade {request.trade_id!r} open, and closes its escrow itself",
+                f"the market has trade {trade_id!r} open, and has {left_ns / 1e9:.3g} s more in"
+                " which to close its escrow itself",
                 "trade_id",
             )
-        done = await self._ledger.write(key, ledger_pb2.Entry(refund=body))
-        return pb.RefundResponse(seq=done.seq)
 
     async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
         self._mandates.check_operator("RotateKey", request)
         check_id(request.key, "key")
-        if await self._ledger.ask(lambda book: book.rotated(request.key)) is None:
-            await self._use(request.mandate)
-        done = await self._ledger.rotate(request.key)
+        async with self._alone(f"rotation/{request.key}"):
+            if await self._ledger.ask(lambda book: book.rotated(request.key)) is None:
+                await self._use(request.mandate)
+            done = await self._ledger.rotate(request.key)
         if done.is_new:
             _log.warning("another key signs the log from entry %d on", done.seq + 1)
         public_key = await self._ledger.ask(lambda book: _log_key(book, done.seq))
@@ -122,8 +140,21 @@ class LedgerService(LedgerServiceServicer):
     async def _write(
         self, key: str, entry: ledger_pb2.Entry, mandate: market_pb2.Mandate
     ) -> Receipt:
-        await self._begun(key, mandate)
-        return await self._ledger.write(key, entry)
+        async with self._alone(key):
+            await self._begun(key, mandate)
+            return await self._ledger.write(key, entry)
+
+    @asynccontextmanager
+    async def _alone(self, key: str) -> AsyncIterator[None]:
+        """What is said again while it is being carried out waits for that, and is answered alike: its nonce is used."""
+        while key in self._under_way:
+            await self._under_way[key].wait()
+        over = self._under_way[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            over.set()
 
     async def _begun(self, key: str, mandate: market_pb2.Mandate) -> bool:
         """Under the word of a party. One that is said again is answered as before, if it was written then; if it was
