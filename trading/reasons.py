@@ -255,7 +255,7 @@ class MarketReason(ExplainedReason):
         "OVERLOADED",
         _EXHAUSTED,
         "",
-        "more is asked of the market than it can write down",
+        "more is asked of the market than it can write down; it has not looked at the request, nor used up its nonce",
         "try again in a moment; a tender that is repeated under its id is taken once",
     )
     NO_ANSWER = (

@@ -61,8 +61,10 @@ class Desk:
         self._standings = defaultdict(Standing, standings or {})
         # By party, of those whose last nonce has changed since :meth:`used` was asked.
         self._used: dict[str, int] = {}
-        # By party, of tenders and of all else that it says.
+        # By party, of tenders, of such as were taken and are signed anew, and of all else that it says. Only a newer
+        # nonce spends of them: whoever saw what a party said does not silence it by saying that again.
         self._of_tenders: dict[str, TokenBucket] = {}
+        self._of_repeats: dict[str, TokenBucket] = {}
         self._of_words: dict[str, TokenBucket] = {}
 
     def take(
@@ -76,7 +78,8 @@ class Desk:
         beside: Interval | None = None,
     ) -> Taken:
         """The order of a tender; Refused for any that cannot be. Taken or not, its nonce is used up: whoever saw one
-        that was refused does not place it later. Nor is any free: whoever is looked at has spent of his rate.
+        that was refused does not place it later. One that was taken before is answered by its order. Whatever has a
+        newer nonce spends of the party's rate, taken or not; what has none spends nothing, and changes nothing.
 
         ``signature_holds`` says whoever knows keys, ``funds`` the ledger: what the party can still lock. ``cost`` is
         the most that the order can come to (see :func:`most_due`). ``beside``: an interval of another length that runs
@@ -86,14 +89,15 @@ class Desk:
             raise Refused(
                 MarketReason.BAD_SIGNATURE, f"the tender is not signed by party {tender.party}"
             )
-        self._check_rate(self._of_tenders, tender.party, tender.nonce, now_ns)
         standing = self._standings[tender.party]
         before = standing.orders.get(tender.order_id)
         if before is not None:
             # An answer that was lost is asked for by the same nonce, or by a newer one.
-            self._count_newer(tender.party, tender.nonce, standing, now_ns)
+            if self.is_newer(tender.party, tender.nonce, now_ns):
+                self._spend(self._of_repeats, tender.party, tender.nonce, now_ns)
             return Taken(self._repeated(tender, before), is_new=False)
-        self._use(tender.party, tender.nonce, standing, now_ns)
+        _check_nonce(tender.party, tender.nonce, standing, now_ns)
+        self._spend(self._of_tenders, tender.party, tender.nonce, now_ns)
         check_tender(tender, self._rules, now_ns)
         _check_alone(tender.interval, beside)
         meter = self._meter_of(tender)
@@ -110,29 +114,41 @@ class Desk:
         standing.open_orders += 1
         return Taken(order, is_new=True)
 
-    def hear(self, party: str, nonce: int, now_ns: int) -> None:
-        """Anything else that a party says, as often as it may tender. Raises Refused, with the nonce used up."""
-        self._check_rate(self._of_words, party, nonce, now_ns)
+    def hear(self, party: str, nonce: int, now_ns: int) -> Refused | None:
+        """Anything else that a party says, as often as it may tender. Raises Refused for the rate, the nonce used up.
+
+        What is wrong with a nonce is returned: what was done before is answered all the same, and costs nothing.
+        """
+        try:
+            _check_nonce(party, nonce, self._standings[party], now_ns)
+        except Refused as refused:
+            return refused
+        self._spend(self._of_words, party, nonce, now_ns)
+        return None
 
     def use(self, party: str, nonce: int, now_ns: int) -> None:
         """Of a party's word, whatever becomes of it. Raises Refused for one that was used: it may be said again."""
-        self._use(party, nonce, self._standings[party], now_ns)
+        _check_nonce(party, nonce, self._standings[party], now_ns)
+        self._count(party, nonce)
 
-    def _use(self, party: str, nonce: int, standing: Standing, now_ns: int) -> None:
-        _check_nonce(party, nonce, standing, now_ns)
-        self._count(party, nonce, standing)
+    def pass_over(self, party: str, nonce: int, now_ns: int) -> None:
+        """Of words that nobody will hear: nothing up to this one is heard later."""
+        if self.is_newer(party, nonce, now_ns):
+            self._count(party, nonce)
+
+    def is_newer(self, party: str, nonce: int, now_ns: int) -> bool:
+        """Whether a nonce can be used still; all others are of repeats, or of none that is taken."""
+        standing = self._standings.get(party)
+        last = -1 if standing is None else standing.nonce
+        return whole(nonce) and last < nonce <= _most_nonce(now_ns)
 
     def used(self) -> dict[str, int]:
         """By party, the last nonce of those that have used any since this was asked last."""
         used, self._used = self._used, {}
         return used
 
-    def _count_newer(self, party: str, nonce: int, standing: Standing, now_ns: int) -> None:
-        if whole(nonce) and standing.nonce < nonce <= _most_nonce(now_ns):
-            self._count(party, nonce, standing)
-
-    def _count(self, party: str, nonce: int, standing: Standing) -> None:
-        standing.nonce = self._used[party] = nonce
+    def _count(self, party: str, nonce: int) -> None:
+        self._standings[party].nonce = self._used[party] = nonce
 
     def ended(self, order: Order) -> None:
         """Nothing of the order waits in a book any more."""
@@ -180,15 +196,14 @@ class Desk:
                 f"party {party} has {standing.open_orders} open orders, the most there may be",
             )
 
-    def _check_rate(
-        self, buckets: dict[str, TokenBucket], party: str, nonce: int, now_ns: int
-    ) -> None:
+    def _spend(self, buckets: dict[str, TokenBucket], party: str, nonce: int, now_ns: int) -> None:
+        """Of a rate, for a newer nonce, which is used up also where nothing is left."""
+        self._count(party, nonce)
         bucket = buckets.get(party)
         if bucket is None:
             bucket = TokenBucket(self._rules.tenders_per_s, self._rules.tender_burst)
             buckets[party] = bucket
         if not bucket.take(now_ns):
-            self._count_newer(party, nonce, self._standings[party], now_ns)
             raise Refused(
                 MarketReason.RATE_LIMIT,
                 f"party {party} asks more than {self._rules.tenders_per_s:g} times a second",

@@ -162,6 +162,15 @@ class Runtime:
         """
         await self._do(lambda now_ns: self.market.use_nonce(party, nonce, now_ns))
 
+    def pass_over(self, party: str, nonce: int) -> None:
+        """Of words that were refused unheard, and are not to be heard later."""
+        if not (self._is_closed or self.failure.done()):
+            self._let(lambda now_ns: self.market.pass_over(party, nonce, now_ns))
+
+    def is_newer(self, party: str, nonce: int) -> bool:
+        """Whether a party has used no such nonce yet; whoever says another repeats what was said."""
+        return self.market.is_newer(party, nonce, self.now_ns())
+
     async def preview(self, start_ns: int, mechanism: str | None = None) -> Cleared:
         """What would be traded if the gate closed now. Raises Refused, Unreachable."""
         asked = self.market.preview(start_ns, mechanism)

@@ -110,11 +110,12 @@ class Market:
 
         Raises Refused.
         """
-        self._desk.hear(party, nonce, now_ns)
+        unheard = self._desk.hear(party, nonce, now_ns)
         ended = self._ended(party, order_id)
         if ended is not None:
             return self._outcome(record_of(ended))
-        self._desk.use(party, nonce, now_ns)
+        if unheard is not None:
+            raise unheard
         row = self._row_of(party, order_id)
         session = self._calendar.of(row.order.interval.start_ns)
         if session.phase is not Phase.OPEN:
@@ -135,11 +136,12 @@ class Market:
 
         Raises Refused.
         """
-        self._desk.hear(party, nonce, now_ns)
+        unheard = self._desk.hear(party, nonce, now_ns)
         row = self.trade(trade_id)
         if row is not None and _has_said(row.trade, party, line, statement):
             return self._outcome(row.trade)
-        self._desk.use(party, nonce, now_ns)
+        if unheard is not None:
+            raise unheard
         if row is None:
             raise Refused(MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is over")
         trade = row.trade
@@ -189,9 +191,15 @@ class Market:
         """Of a word that something else than the market hears, or that is not heard at all. Raises Refused for one that
         was used, or of a party that says more than it may; the operator may as much as it likes.
         """
-        if party != self.settings.operator:
-            self._desk.hear(party, nonce, now_ns)
-        self._desk.use(party, nonce, now_ns)
+        if party == self.settings.operator:
+            self._desk.use(party, nonce, now_ns)
+        elif (unheard := self._desk.hear(party, nonce, now_ns)) is not None:
+            raise unheard
+        return self._outcome(None)
+
+    def pass_over(self, party: str, nonce: int, now_ns: int) -> Outcome[None]:
+        """Words of a party that were refused unheard: none up to this nonce is heard later."""
+        self._desk.pass_over(party, nonce, now_ns)
         return self._outcome(None)
 
     def refused(self) -> Outcome[None]:
@@ -247,6 +255,10 @@ class Market:
     def trades(self) -> Iterable[TradeRow]:
         """Of all intervals that have not ended."""
         return (row for session in self.sessions.values() for row in session.trades.values())
+
+    def is_newer(self, party: str, nonce: int, now_ns: int) -> bool:
+        """Whether a party has used no such nonce yet; of all others it can only be a repeat."""
+        return self._desk.is_newer(party, nonce, now_ns)
 
     def wants(self, trade_id: str) -> list[Effect]:
         """What a trade asks of the controller and the ledger as it is; nothing once it has ended."""

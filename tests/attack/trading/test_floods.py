@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +19,7 @@ from tests.support.market_exchange import SETTINGS
 from tests.support.sagas import trade
 from trading.core.orders import MAX_ID, MAX_TAGS
 from trading.exchange.services import turns, watching
+from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.turns import Pauses, Rotation
 from trading.exchange.services.watching import TransactionsWatch
 from trading.ledger.refusals import LedgerRefused
@@ -178,7 +180,8 @@ def test_whatever_is_asked_counts_whether_it_is_taken_or_not() -> None:
             except Refused as refused:
                 found = {refused.reason}
             heard += found != {MarketReason.RATE_LIMIT}
-        return heard > 10
+        # One is taken before it is repeated.
+        return heard > 11
 
     def others(street: Street, number: int) -> object:
         return street.reasons(street.asks(street.tender(f"{number}", meter_id="meter of ann")))
@@ -204,14 +207,14 @@ def test_who_was_refused_for_his_rate_is_not_heard_again_at_once() -> None:
         await asyncio.Event().wait()
 
     def attack() -> bool:
-        pauses, heard = Pauses(), []
+        pauses, heard, nonces = Pauses(lambda *_: None), [], count()
 
         async def call(party: str) -> None:
             with suppress(Refused):
-                await pauses.over(party)
-                heard.append(party)
-                if party == "eve":
-                    pauses.note_hasty(party)
+                async with pauses.over(party, next(nonces)):
+                    heard.append(party)
+                    if party == "eve":
+                        pauses.note_hasty(party)
 
         async def all_of_them() -> None:
             await call("eve")
@@ -227,7 +230,26 @@ def test_who_was_refused_for_his_rate_is_not_heard_again_at_once() -> None:
         assert "ann" in heard
         return len(heard) > 2
 
-    repelled(attack, lambda: [patch.object(Pauses, "over", at_once)])
+    repelled(attack, lambda: [patch.object(Pauses, "_is_hasty", lambda *_: False)])
+
+
+def test_whoever_repeats_what_others_signed_pays_for_it_by_host() -> None:
+    """A batch is read and answered each time."""
+
+    def attack() -> bool:
+        clock: Any = SimpleNamespace(
+            is_newer=lambda *_: False, pass_over=lambda *_: None, now_ns=lambda: 0
+        )
+        hearing, heard = Hearing(clock), 0
+        with suppress(Refused):
+            for port in range(100):
+                hearing.check_repeats("ann", 1, f"ipv4:192.0.2.1:{port}", 512)
+                heard += 1
+        # Others repeat theirs meanwhile.
+        hearing.check_repeats("ann", 1, "ipv4:192.0.2.2:1", 512)
+        return heard > 16
+
+    repelled(attack, lambda: [patch.object(TokenBucket, "take", lambda *_: True)])
 
 
 def test_who_watches_and_does_not_read_is_kept_no_more_than_so_much_for() -> None:

@@ -1,13 +1,15 @@
 """Replay: what was signed once, said again: later, elsewhere, as another call, or of another trade."""
 
 import asyncio
-from contextlib import AbstractContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from digitalgrid.market.v1 import ledger_pb2
@@ -15,6 +17,7 @@ from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.attacks import KEYS, Street, repelled
 from tests.support.ledgers import KEY, deposit, ledger
+from tests.support.market_exchange import SETTINGS
 from tests.support.market_ports import Others, journal, runtime
 from tests.support.market_receipts import settled
 from tests.support.market_steps import CALLED, billed
@@ -23,18 +26,20 @@ from trading.core import tenders
 from trading.core.settlement import LineKind
 from trading.exchange.runtime import Runtime
 from trading.exchange.services import turns
+from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.market import MarketService
 from trading.exchange.services.turns import Pauses
 from trading.ledger import verifying
 from trading.ledger.keys import Domain, is_signed
 from trading.ledger.mandates import sign
 from trading.ledger.storage import MemoryStorage
-from trading.reasons import Refused
+from trading.reasons import MarketReason, Refused
 
 pytestmark = pytest.mark.attack
 
 Off = list[AbstractContextManager[object]]
 EVES = ledger_pb2.Deposit(account="eve", nano=5)
+HERE = SimpleNamespace(peer=lambda: "ipv4:192.0.2.1:1")
 ANY_MANDATE = "trading.exchange.mandates.is_mandated"
 
 
@@ -62,32 +67,112 @@ def test_an_order_that_is_said_again_is_known_by_its_nonce_once_its_id_is_forgot
     repelled(lambda: said_twice(Forgetful), lambda: [unchecked])
 
 
-def test_what_a_pause_refused_unheard_is_not_taken_later(tmp_path: Path) -> None:
+@asynccontextmanager
+async def served(directory: Path, street: Street) -> AsyncIterator[tuple[MarketService, Hearing]]:
+    """A service whose parties are those of the street; its journal is gone afterwards."""
+    exchange = runtime(Others(), journal(Path(mkdtemp(dir=directory))))
+    exchange.start()
+    parts: Any = SimpleNamespace(runtime=exchange, mandates=street.mandates)
+    hearing = Hearing(exchange)
+    yield MarketService(parts, hearing), hearing
+    await exchange.close()
+
+
+def anns(street: Street, order_id: str) -> pb.CreateTendersRequest:
+    tender = street.tender(order_id, meter_id="meter of ann", wh=1)
+    return street.asks(tender, party="ann", key="ann")
+
+
+async def tells(service: MarketService, request: pb.CreateTendersRequest) -> str:
+    """Why it is refused; nothing where it is an order."""
+    try:
+        (result,) = (await service.CreateTenders(request, HERE)).results
+    except Refused as refused:
+        return str(refused.reason)
+    return result.refusal.reason
+
+
+def test_what_a_pause_refused_unheard_is_taken_neither_later_nor_instead_of_what_waited(
+    tmp_path: Path,
+) -> None:
     """Of a party that asked for more than it may; whoever saw the request says it again once the pause is over."""
 
     async def attack() -> bool:
-        directory = Path(mkdtemp(dir=tmp_path))
-        others, street = Others(), Street()
-        exchange = runtime(others, journal(directory))
-        exchange.start()
-        parts: Any = SimpleNamespace(runtime=exchange, mandates=street.mandates)
-        service = MarketService(parts)
-        request = street.asks(street.tender(meter_id="meter of ann"), party="ann", key="ann")
-        service._pauses.note_hasty("ann")
-        with patch.object(turns, "_MOST_WAITING", 0), pytest.raises(Refused):
-            await service.CreateTenders(request, None)
-        service._pauses = Pauses()
-        (result,) = (await service.CreateTenders(request, None)).results
-        await exchange.close()
-        return result.HasField("order")
-
-    async def nothing(*_: object) -> None:
-        pass
+        street = Street()
+        one, two, more, again = (anns(street, each) for each in ("a", "b", "c", "d"))
+        async with served(tmp_path, street) as (service, hearing):
+            hearing.note("ann", Refused(MarketReason.RATE_LIMIT, ""))
+            with patch.object(turns, "_MOST_WAITING", 2), patch.object(turns, "_PAUSE_S", 0.01):
+                calls = [asyncio.ensure_future(tells(service, each)) for each in (one, two, more)]
+                assert await asyncio.gather(*calls) == ["", "", "RATE_LIMIT"]
+            replayed = await tells(service, more)
+            assert await tells(service, again) == ""
+        return replayed == ""
 
     repelled(
         lambda: asyncio.run(attack()),
-        lambda: [patch.object(Runtime, "use_nonce", nothing)],
+        lambda: [patch.object(Runtime, "pass_over", lambda *_: None)],
     )
+
+
+def test_whoever_repeats_what_a_party_has_said_does_not_silence_it() -> None:
+    """Neither its tenders nor its other words; without its key, and however often."""
+    rules = msgspec.structs.replace(SETTINGS.rules, tender_burst=10, tenders_per_s=1.0)
+    slow = msgspec.structs.replace(SETTINGS, rules=rules)
+
+    def attack() -> bool:
+        street = Street(slow)
+        said = anns(street, "a")
+        assert street.takes(said) == 1
+        street.market.cancel("ann", 500, "a", 0)
+        seen = [said, street.asks(street.tender(meter_id="none"), party="ann", key="ann")]
+        for each in seen * 50:
+            street.reasons(each)
+            with suppress(Refused):
+                street.market.cancel("ann", 500, "a", 0)
+            with suppress(Refused):
+                street.market.use_nonce("ann", 500, 0)
+        if street.takes(anns(street, "b")) < 1:
+            return True
+        try:
+            street.market.cancel("ann", 100_000, "b", 0)
+        except Refused:
+            return True
+        return False
+
+    def unread() -> Off:
+        always = patch.object(tenders.Desk, "is_newer", lambda *_: True)
+        return [always, patch.object(tenders, "_check_nonce", lambda *_: None)]
+
+    repelled(attack, unread)
+
+
+def test_whoever_repeats_what_a_party_has_said_takes_none_of_the_places_where_it_waits(
+    tmp_path: Path,
+) -> None:
+    async def attack() -> bool:
+        street = Street()
+        said, newer = anns(street, "a"), anns(street, "b")
+        async with served(tmp_path, street) as (service, hearing):
+            assert await tells(service, said) == ""
+            hearing.note("ann", Refused(MarketReason.RATE_LIMIT, ""))
+            with patch.object(turns, "_MOST_WAITING", 2), patch.object(turns, "_PAUSE_S", 0.01):
+                calls = [asyncio.ensure_future(tells(service, said)) for _ in range(10)]
+                await asyncio.sleep(0)
+                mine = await tells(service, newer)
+                assert {*await asyncio.gather(*calls)} <= {"", "RATE_LIMIT", "STALE_NONCE"}
+        return mine != ""
+
+    def all_wait() -> Off:
+        always = patch.object(Runtime, "is_newer", lambda *_: True)
+        return [always, patch.object(Pauses, "_admit", crowded)]
+
+    def crowded(_: Pauses, party: str, nonce: int, theirs: Any) -> None:
+        if theirs.calls >= turns._MOST_WAITING:
+            raise Refused(MarketReason.RATE_LIMIT, "")
+        theirs.calls += 1
+
+    repelled(lambda: asyncio.run(attack()), all_wait)
 
 
 def test_a_word_is_good_at_one_market_only() -> None:

@@ -44,8 +44,9 @@ def decided(one: Trade, request: pb.ResolveDisputeRequest) -> Refused:
             find_trade=found, resolve=resolve, market=SimpleNamespace(trade=lambda trade_id: None)
         ),
     )
+    hearing: Any = None
     with pytest.raises(Refused) as refused:
-        asyncio.run(SettlementService(exchange).ResolveDispute(request, None))
+        asyncio.run(SettlementService(exchange, hearing).ResolveDispute(request, None))
     return refused.value
 
 

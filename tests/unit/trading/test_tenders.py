@@ -312,6 +312,19 @@ def test_a_party_has_so_many_orders_in_the_book_and_tenders_so_often() -> None:
     ).is_new
 
 
+def test_what_was_taken_is_answered_by_its_order_also_where_the_rate_is_spent() -> None:
+    market = Market(MarketRules(tender_burst=2, tenders_per_s=1.0))
+    first = market.take(of_ann(wh=1)).order
+    market.take(of_ann(wh=1, order_id="two", nonce=1))
+    assert refusal(of_ann(wh=1, order_id="three", nonce=2), market).reason is R.RATE_LIMIT
+    assert market.take(of_ann(wh=1, nonce=3)) == Taken(first, is_new=False)
+    for _ in range(9):
+        assert market.take(of_ann(wh=1)) == Taken(first, is_new=False)
+    assert market.take(of_ann(wh=1, nonce=4)) == Taken(first, is_new=False)
+    # Signed anew it is not free.
+    assert refusal(of_ann(wh=1, nonce=5), market).reason is R.RATE_LIMIT
+
+
 def test_a_desk_goes_on_where_another_ended() -> None:
     market = Market()
     first = market.take(of_ann())

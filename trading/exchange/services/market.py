@@ -11,6 +11,7 @@ from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.exchange.services import codec
 from trading.exchange.services.books import Books, asked_of, interval_of, session_at
 from trading.exchange.services.clearings import Clearings
+from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.paging import (
     MOST,
     fitting,
@@ -20,7 +21,6 @@ from trading.exchange.services.paging import (
     token_of,
 )
 from trading.exchange.services.positions import FIRST, Positions
-from trading.exchange.services.turns import Pauses
 from trading.exchange.services.watching import MarketWatch, TransactionsWatch
 from trading.market.order_table import Row, record_of
 from trading.market.records import OrderRecord, TradeRecord
@@ -35,14 +35,14 @@ MAX_CLEARINGS = 32
 
 
 class MarketService(MarketServiceServicer):
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, hearing: Hearing) -> None:
         self._exchange = exchange
         self._runtime = exchange.runtime
         self._books = Books(exchange.runtime)
         self._clearings = Clearings(self._gate_ns)
         self._positions = Positions(exchange.runtime.market)
         self._is_previewing = False
-        self._pauses = Pauses()
+        self._hearing = hearing
 
     @property
     def _gate_ns(self) -> int:
@@ -81,39 +81,41 @@ class MarketService(MarketServiceServicer):
                 "tenders",
             )
         party = self._exchange.mandates.party_of("CreateTenders", request)
-        await self._pause(party, request.mandate.nonce + len(request.tenders) - 1)
-        read = codec.tenders_from_pb(request)
-        tenders = [each for each in read if isinstance(each, Tender)]
-        answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
-        results = [each if isinstance(each, Refused) else next(answers) for each in read]
-        if any(map(_is_for_rate, results)):
-            self._pauses.note_hasty(party)
+        last_nonce = request.mandate.nonce + len(request.tenders) - 1
+        self._hearing.check_repeats(party, last_nonce, context.peer(), len(request.tenders))
+        try:
+            async with self._hearing.turn(party, last_nonce):
+                results = await self._results(party, request)
+        except Refused as refused:
+            if refused.reason is not MarketReason.STALE_NONCE:
+                raise
+            # As they would be if each were heard behind what is newer.
+            results = [refused] * len(request.tenders)
         response = pb.CreateTendersResponse()
         for tender, result in zip(request.tenders, results, strict=True):
             _add(response, tender, result)
         return response
+
+    async def _results(
+        self, party: str, request: pb.CreateTendersRequest
+    ) -> list[OrderRecord | Refused]:
+        read = codec.tenders_from_pb(request)
+        tenders = [each for each in read if isinstance(each, Tender)]
+        answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
+        results = [each if isinstance(each, Refused) else next(answers) for each in read]
+        for each in results:
+            if isinstance(each, Refused):
+                self._hearing.note(party, each)
+        return results
 
     async def CancelTender(
         self, request: pb.CancelTenderRequest, context: Any
     ) -> pb.CancelTenderResponse:
         party = self._exchange.mandates.party_of("CancelTender", request)
         nonce = request.mandate.nonce
-        await self._pause(party, nonce)
-        try:
+        async with self._hearing.turn(party, nonce):
             record = await self._runtime.cancel_tender(party, nonce, request.order_id)
-        except Refused as refused:
-            if _is_for_rate(refused):
-                self._pauses.note_hasty(party)
-            raise
         return pb.CancelTenderResponse(order=codec.order_to_pb(record))
-
-    async def _pause(self, party: str, last_nonce: int) -> None:
-        """Until the party is heard again. Raises Refused, with the nonces of the call used up."""
-        try:
-            await self._pauses.over(party)
-        except Refused:
-            await self._runtime.use_nonce(party, last_nonce)
-            raise
 
     async def ListTenders(
         self, request: pb.ListTendersRequest, context: Any
@@ -263,10 +265,6 @@ async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
     if record is None:
         raise Refused(MarketReason.TRADE_UNKNOWN, f"there is no trade {trade_id!r}", "trade_id")
     return record
-
-
-def _is_for_rate(result: OrderRecord | Refused) -> bool:
-    return isinstance(result, Refused) and result.reason is MarketReason.RATE_LIMIT
 
 
 def _add(

@@ -13,6 +13,7 @@ from digitalgrid.market.v1.market_pb2_grpc import (
 from digitalgrid.rpc.limits import ServerLimits
 from digitalgrid.rpc.listening import listen_on
 from trading.exchange.exchange import Exchange
+from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.ledger import LedgerService
 from trading.exchange.services.market import MarketService
 from trading.exchange.services.serving import Interceptor
@@ -36,9 +37,10 @@ _OPTIONS = (
 async def start_server(exchange: Exchange, listen: str) -> tuple[grpc.aio.Server, int]:
     """Serve on ``listen``; with the port. Raises OSError, which says what to do, where the address is taken."""
     server = grpc.aio.server(interceptors=[Interceptor()], options=(*_OPTIONS, *LIMITS.options()))
-    add_MarketServiceServicer_to_server(MarketService(exchange), server)
-    add_SettlementServiceServicer_to_server(SettlementService(exchange), server)
-    ledger = LedgerService(exchange.ledger, exchange.mandates, exchange.runtime)
+    hearing = Hearing(exchange.runtime)
+    add_MarketServiceServicer_to_server(MarketService(exchange, hearing), server)
+    add_SettlementServiceServicer_to_server(SettlementService(exchange, hearing), server)
+    ledger = LedgerService(exchange.ledger, exchange.mandates, hearing)
     add_LedgerServiceServicer_to_server(ledger, server)
     names = [
         each.full_name

@@ -13,6 +13,7 @@ from trading.core.units import Millijoule
 from trading.exchange.exchange import Exchange
 from trading.exchange.services.bills import settlement_to_pb
 from trading.exchange.services.codec import transaction_to_pb
+from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.market import trade_of
 from trading.exchange.services.receipts import receipt_of
 from trading.exchange.terms import salt_of, terms_bytes
@@ -21,8 +22,9 @@ from trading.reasons import MarketReason, Refused
 
 
 class SettlementService(SettlementServiceServicer):
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, hearing: Hearing) -> None:
         self._exchange = exchange
+        self._hearing = hearing
 
     async def GetSettlement(
         self, request: pb.GetSettlementRequest, context: Any
@@ -50,13 +52,11 @@ class SettlementService(SettlementServiceServicer):
         trade = (await trade_of(self._exchange, request.trade_id)).trade
         if request.line not in set(LineKind):
             raise Refused(MarketReason.LINE_UNKNOWN, f"line is {quoted(request.line)}", "line")
-        after = await self._exchange.runtime.object_to(
-            party,
-            request.mandate.nonce,
-            trade.trade_id,
-            LineKind(request.line),
-            request.statement,
-        )
+        line, nonce = LineKind(request.line), request.mandate.nonce
+        async with self._hearing.turn(party, nonce):
+            after = await self._exchange.runtime.object_to(
+                party, nonce, trade.trade_id, line, request.statement
+            )
         return pb.OpenDisputeResponse(settlement=self._bill(after))
 
     async def ResolveDispute(

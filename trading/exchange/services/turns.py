@@ -6,10 +6,10 @@ for more than it may is heard seldom for a while, however many of its calls are 
 """
 
 import asyncio
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trading.reasons import MarketReason, Refused
 
@@ -114,33 +114,70 @@ def host_of(peer: str) -> str:
     return f"host {kind}:{address.rpartition(':')[0]}"
 
 
+@dataclass(slots=True)
+class _Party:
+    """Of whom something waits, or is being heard."""
+
+    # Of all its calls that came meanwhile, also of those that were refused.
+    last_nonce: int
+    calls: int = 0
+    # Of those that were refused, as too many waited.
+    refused_nonce: int | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Pauses:
     """Of parties that were refused for their rate. Calls of one are heard in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, pass_over: Callable[[str, int], None]) -> None:
+        """``pass_over``: no nonce of a party up to this one is heard from now on."""
+        self._pass_over = pass_over
         # Until when (s, of the loop's clock) each is heard slowly. It goes by time: what else a party says, and is
         # not refused, ends nothing.
         self._hasty_until_s: dict[str, float] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._waiting: Counter[str] = Counter()
+        self._parties: dict[str, _Party] = {}
 
-    async def over(self, party: str) -> None:
-        """Once its pause is over, if the party has one; one of its calls after another. Raises Refused."""
-        waiting = self._waiting[party]
-        if not waiting and not self._is_hasty(party):
-            return
-        if waiting >= _MOST_WAITING:
-            raise Refused(
-                MarketReason.RATE_LIMIT,
-                f"{waiting} calls of party {party} wait already, as it asks for more than it may",
-            )
-        self._waiting[party] += 1
+    @asynccontextmanager
+    async def over(self, party: str, nonce: int) -> AsyncIterator[None]:
+        """Once its pause is over, if the party has one; one of its calls after another. Raises Refused.
+
+        What is refused voids none of those that wait: only once none does, its nonce is passed over, and until then
+        nothing up to it comes in.
+        """
+        theirs = self._parties.get(party)
+        if theirs is None:
+            if not self._is_hasty(party):
+                yield
+                return
+            theirs = self._parties[party] = _Party(nonce - 1)
+        self._admit(party, nonce, theirs)
         try:
-            async with self._locks[party]:
+            async with theirs.lock:
                 if self._is_hasty(party):
                     await asyncio.sleep(_PAUSE_S)
+            yield
         finally:
-            self._waiting[party] -= 1
+            theirs.calls -= 1
+            if not theirs.calls:
+                del self._parties[party]
+                if theirs.refused_nonce is not None:
+                    self._pass_over(party, theirs.refused_nonce)
+
+    def _admit(self, party: str, nonce: int, theirs: _Party) -> None:
+        if nonce <= theirs.last_nonce:
+            # Heard behind a newer one it would be stale; a copy would only take the place of what is new.
+            raise Refused(
+                MarketReason.STALE_NONCE,
+                f"nonce is {nonce}; party {party} has sent {theirs.last_nonce}, which waits",
+            )
+        theirs.last_nonce = nonce
+        if theirs.calls >= _MOST_WAITING:
+            theirs.refused_nonce = nonce
+            raise Refused(
+                MarketReason.RATE_LIMIT,
+                f"{theirs.calls} calls of party {party} wait already, as it asks for more than it may",
+            )
+        theirs.calls += 1
 
     def note_hasty(self, party: str) -> None:
         """A call of the party was refused for its rate."""
