@@ -3,8 +3,8 @@ watcher is owed the newest state of each circuit that changed since it last read
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import nullcontext
 
 from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal
@@ -39,12 +39,13 @@ class CircuitFeed:
 
     async def watch(self, *, together: bool, prefix: str = "") -> AsyncGenerator[bytes]:
         """All circuits that have not ended, a marker, then each that changes, as it stands when it is told; of requests
-        whose ids begin with ``prefix``, or of all where too many others are watched for.
+        whose ids begin with ``prefix``, or of all while too many others are watched for.
 
         What is there at first is an answer like any other, and not charged to those who watch.
         """
         check_ids("request_id_prefix", [prefix])
-        with self._watched(prefix) as told:
+        told = self._join(prefix)
+        try:
             place, seen = told.journal.end(), dict[int, bytes]()
             async for answer in told.snapshot(seen, together=together):
                 yield answer
@@ -61,24 +62,34 @@ class CircuitFeed:
                     answer, place = told.answer(place, most_bytes, seen)
                 if answer:
                     yield self._gate.send(answer)
+                if told.prefix != prefix and self._has_room(prefix) and told.is_all_told(place):
+                    # Who came while there was no room is told apart from now on.
+                    self._leave(told)
+                    told = self._join(prefix)
+                    place = told.journal.end()
+        finally:
+            self._leave(told)
 
-    @contextmanager
-    def _watched(self, prefix: str) -> Iterator["_Told"]:
-        if prefix not in self._told and len(self._told.keys() - {""}) >= MAX_PREFIXES:
+    def _has_room(self, prefix: str) -> bool:
+        """Whether what begins so is watched for, or may be."""
+        return prefix in self._told or len(self._told.keys() - {""}) < MAX_PREFIXES
+
+    def _join(self, prefix: str) -> "_Told":
+        if not self._has_room(prefix):
             # No refusal: an exchange would be deaf for as long as somebody else watches so many.
             prefix = ""
         told = self._told.get(prefix)
         if told is None or not told.is_current:
             told = self._told[prefix] = _Told(self._runtime, self._gate, prefix)
         told.watchers += 1
-        try:
-            yield told
-        finally:
-            told.watchers -= 1
-            if not told.watchers:
-                told.close()
-                if told is self._told.get(prefix):
-                    del self._told[prefix]
+        return told
+
+    def _leave(self, told: "_Told") -> None:
+        told.watchers -= 1
+        if not told.watchers:
+            told.close()
+            if told is self._told.get(told.prefix):
+                del self._told[told.prefix]
 
 
 class _Told:
@@ -87,7 +98,7 @@ class _Told:
     def __init__(self, runtime: Runtime, gate: Gate, prefix: str) -> None:
         self._runtime = runtime
         self._gate = gate
-        self._prefix = prefix
+        self.prefix = prefix
         self._questions = runtime.questions
         self._circuits = self._questions.circuits
         self.journal: Journal[int] = Journal()
@@ -131,7 +142,7 @@ class _Told:
                     yield _ONE + each
 
     def _is_told(self, circuit: Circuit) -> bool:
-        return circuit.request_id.startswith(self._prefix)
+        return circuit.request_id.startswith(self.prefix)
 
     async def news_after(self, place: Place) -> None:
         """Refusal once this state is no longer what is true."""
@@ -141,6 +152,10 @@ class _Told:
             if self.journal.newest > place.number:
                 return
             await self._news.wait()
+
+    def is_all_told(self, place: Place) -> bool:
+        """Whether who is at a place has been told of every change that there was until now."""
+        return place.number >= self.journal.newest and not self._looks.any_changed
 
     def is_to_make(self, place: Place, most_bytes: int, seen: dict[int, bytes]) -> bool:
         """Whether it takes a while to say what follows a place: of several circuits, and nobody was told it yet, or not

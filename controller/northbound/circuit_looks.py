@@ -51,6 +51,11 @@ class CircuitLooks:
         self._runtime.feeds.circuits.unsubscribe(self._note)
         self._task.cancel()
 
+    @property
+    def any_changed(self) -> bool:
+        """Whether any is to be looked at."""
+        return bool(self._changed)
+
     def has_changed(self, circuit_id: int) -> bool:
         """Whether it is to be looked at."""
         return circuit_id in self._changed

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -151,6 +152,48 @@ async def test_a_beginning_that_is_watched_is_not_another_and_one_that_is_watche
         assert "" not in feed._told and "other-" in feed._told
         for each in watches:
             await each.aclose()
+
+
+@in_loop
+@pytest.mark.parametrize("joins", [False, True])
+async def test_whoever_came_while_too_many_were_watched_is_told_apart_once_there_is_room_and_misses_nothing(
+    joins: bool,
+) -> None:
+    async with northbound() as api:
+        feed = circuit_feed(api)
+        watches = [feed.watch(together=True, prefix=f"{number}-") for number in range(MAX_PREFIXES)]
+        late = feed.watch(together=False, prefix="own-")
+        for each in (*watches, late):
+            assert circuits_of(await anext(each)).HasField("snapshot_done")
+        assert feed._told[""].watchers == 1 and "own-" not in feed._told
+        await watches.pop().aclose()
+        if joins:
+            watches.append(feed.watch(together=True, prefix="own-"))
+            assert circuits_of(await anext(watches[-1])).HasField("snapshot_done")
+        heard: dict[str, int] = {}
+
+        async def hear() -> None:
+            async for answer in late:
+                circuit = circuits_of(answer).circuit
+                heard[circuit.request_id] = circuit.state
+
+        hearing = asyncio.create_task(hear())
+        for number in range(3):
+            circuit = await active(api, "town", 1e5, request_id=f"own-{number}")
+            await api.client.release_circuit(circuit.circuit_id)
+        ended = {f"own-{number}": pb.CIRCUIT_STATE_WITHDRAWN for number in range(3)}
+        await until(lambda: heard == ended and "" not in feed._told)
+        assert feed._told["own-"].watchers == 1 + joins
+        await active(api, "works", 1e5, request_id="other-1")
+        await active(api, "town", 1e5, request_id="own-last")
+        active_too = {"own-last": pb.CIRCUIT_STATE_ACTIVE}
+        await until(lambda: heard == ended | active_too)
+        hearing.cancel()
+        with suppress(asyncio.CancelledError):
+            await hearing
+        for each in (*watches, late):
+            await each.aclose()
+        assert not feed._told
 
 
 @in_loop
