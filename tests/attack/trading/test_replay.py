@@ -88,6 +88,8 @@ async def tells(service: MarketService, request: pb.CreateTendersRequest) -> str
     try:
         (result,) = (await service.CreateTenders(request, HERE)).results
     except Refused as refused:
+        # Of all of it, and of no tender.
+        assert refused.reason is MarketReason.RATE_LIMIT
         return str(refused.reason)
     return result.refusal.reason
 
@@ -173,6 +175,23 @@ def test_whoever_repeats_what_a_party_has_said_takes_none_of_the_places_where_it
         theirs.calls += 1
 
     repelled(lambda: asyncio.run(attack()), all_wait)
+
+
+def test_a_copy_of_what_waits_is_stale_by_each_tender_and_what_waits_is_taken(
+    tmp_path: Path,
+) -> None:
+    """Clients sign such a batch anew, as they do where it was heard behind a newer one."""
+
+    async def story() -> list[str]:
+        street = Street()
+        waiting = anns(street, "a")
+        async with served(tmp_path, street) as (service, hearing):
+            hearing.note("ann", Refused(MarketReason.RATE_LIMIT, ""))
+            with patch.object(turns, "_PAUSE_S", 0.01):
+                calls = [asyncio.ensure_future(tells(service, waiting)) for _ in range(3)]
+                return await asyncio.gather(*calls)
+
+    assert asyncio.run(story()) == ["", "STALE_NONCE", "STALE_NONCE"]
 
 
 def test_a_word_is_good_at_one_market_only() -> None:
