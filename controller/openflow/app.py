@@ -36,7 +36,7 @@ from controller.openflow.fabric import (
 )
 from controller.openflow.flows import Effect
 from controller.openflow.frames import PortId
-from controller.openflow.messages import to_message
+from controller.openflow.messages import new_cookie, to_messages
 from controller.tallies import ControlNetwork, ControlTraffic
 from digitalgrid.units import NS_PER_S
 
@@ -71,6 +71,8 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
         self._clock = clock
         self._inbox: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._datapaths: dict[int, Any] = {}
+        # Of the flows that each has been told since it connected.
+        self._cookies: dict[int, int] = {}
         self._ports_described: dict[Any, dict[int, bool]] = {}
         self._loop_thread: threading.Thread | None = None
         self._handler_errors = 0
@@ -143,7 +145,8 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
         for effect in effects:
             datapath = self._datapaths.get(effect.dpid)
             if datapath is not None:
-                datapath.send_msg(to_message(datapath, effect))
+                for message in to_messages(datapath, effect, self._cookies[effect.dpid]):
+                    datapath.send_msg(message)
 
     # Events of os-ken
 
@@ -159,13 +162,13 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
         ports = self._ports_described.pop(datapath, {})
         if event.state == MAIN_DISPATCHER:
             older = self._datapaths.get(datapath.id)
-            self._datapaths[datapath.id] = datapath
+            self._datapaths[datapath.id], self._cookies[datapath.id] = datapath, new_cookie()
             if older is not None:
                 older.close()
             _log.info("switch %016x connected from %s", datapath.id, datapath.address)
             self._tell(SwitchUp(datapath.id, tuple(n for n, up in ports.items() if up)))
         elif self._is_current(datapath):
-            del self._datapaths[datapath.id]
+            del self._datapaths[datapath.id], self._cookies[datapath.id]
             _log.info("switch %016x disconnected", datapath.id)
             self._tell(SwitchDown(datapath.id))
 

@@ -34,7 +34,7 @@ MAX_RECENT_FLOODS = 1024
 
 @dataclass(frozen=True, slots=True)
 class SwitchUp:
-    """A switch connected, with its ports that are up. What it was before does not count."""
+    """A switch connected, with its ports that are up. What it was told before it goes on with, for a while."""
 
     dpid: int
     ports_up: tuple[int, ...]
@@ -109,6 +109,8 @@ class Fabric:
         self._towards: dict[int, dict[int, int]] = {}
         self._hosts = HostTable()
         self._installed: dict[int, dict[Match, Action]] = {}
+        # Until when switches go on with flows that they had before.
+        self._others_flows_ns: dict[int, int] = {}
         self._recent_floods: dict[bytes, tuple[PortId, int]] = {}
         self._effects: list[Effect] = []
         self._counts = FabricCounters()
@@ -138,6 +140,9 @@ class Fabric:
                     self._expire_port(here, port, now_ns)
                 if port.next_probe_ns <= now_ns:
                     self._probe(here, port, now_ns)
+        for dpid in [d for d, until_ns in self._others_flows_ns.items() if until_ns <= now_ns]:
+            del self._others_flows_ns[dpid]
+            self._effects.append(flows.RemoveOthersFlows(dpid))
         for frame in [f for f, (_, until_ns) in self._recent_floods.items() if until_ns <= now_ns]:
             del self._recent_floods[frame]
         return self._take_effects()
@@ -146,6 +151,7 @@ class Fabric:
         """When :meth:`expire` has something to do; None while there are no ports."""
         every_port = [port for ports in self._ports.values() for port in ports.values()]
         deadlines = [port.next_probe_ns for port in every_port]
+        deadlines += self._others_flows_ns.values()
         deadlines += [port.expires_ns for port in every_port if port.expires_ns is not None]
         return min(deadlines, default=None)
 
@@ -179,7 +185,7 @@ class Fabric:
     def _switch_up(self, dpid: int, ports_up: Iterable[int], now_ns: int) -> None:
         self._ports[dpid] = {}
         self._installed[dpid] = {}
-        self._effects.append(flows.ResetSwitch(dpid))
+        self._others_flows_ns[dpid] = now_ns + self.timers.others_flows_ns
         self._set_flow(dpid, flows.PROBES_TO_CONTROLLER, Verdict.TO_CONTROLLER)
         self._set_flow(dpid, flows.UNKNOWN_DESTINATION, Verdict.TO_CONTROLLER)
         for number in ports_up:
@@ -190,6 +196,7 @@ class Fabric:
         for number in self._ports.pop(dpid, {}):
             self._heard.pop(PortId(dpid, number), None)
         self._installed.pop(dpid, None)
+        self._others_flows_ns.pop(dpid, None)
         self._forget_hosts(mac for mac, host in self._hosts.all().items() if host.port.dpid == dpid)
         self._recompute_paths()
 
@@ -306,7 +313,8 @@ class Fabric:
             if to != here:
                 self._effects.append(flows.SendFrame(to.dpid, (to.port,), frame))
             return
-        if not ethernet.is_group:
+        # An answer is not heard of where a flow from before carries it.
+        if not ethernet.is_group and not self._others_flows_ns:
             # One question is enough: until somebody answers, the switch drops the rest by itself.
             self._effects.append(AddFlow(here.dpid, towards_it, Verdict.DROP, lifetime_s=1))
         if ethernet.destination not in self._hosts:

@@ -39,8 +39,8 @@ class Match(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ResetSwitch:
-    """Remove every flow."""
+class RemoveOthersFlows:
+    """Remove every flow that the switch had before it connected: another controller's, or ours of before."""
 
     dpid: int
 
@@ -68,7 +68,7 @@ class SendFrame:
     frame: bytes
 
 
-Effect = ResetSwitch | AddFlow | RemoveFlow | SendFrame
+Effect = RemoveOthersFlows | AddFlow | RemoveFlow | SendFrame
 
 PROBES_TO_CONTROLLER = Match(ADMISSION_TABLE, _PROBES, eth_type=ETH_TYPE_LLDP)
 UNKNOWN_DESTINATION = Match(FORWARDING_TABLE, _MISS)

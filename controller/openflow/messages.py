@@ -1,5 +1,7 @@
 """From the fabric's effects to OpenFlow 1.3 messages of os-ken."""
 
+import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from controller.openflow.flows import (
@@ -9,28 +11,53 @@ from controller.openflow.flows import (
     Effect,
     Match,
     RemoveFlow,
-    ResetSwitch,
+    RemoveOthersFlows,
     SendFrame,
     Verdict,
 )
+
+# Of the 64 of OpenFlow: all ones would mean none.
+_COOKIE_BITS = 63
 
 # os-ken carries no types: its datapaths and messages are Any here.
 Datapath = Any
 Message = Any
 
 
-def to_message(datapath: Datapath, effect: Effect) -> Message:
-    """The message that has this effect on the switch of ``datapath``."""
+def new_cookie() -> int:
+    """What tells the flows of one connection of a switch from those of all others."""
+    return secrets.randbits(_COOKIE_BITS)
+
+
+def to_messages(datapath: Datapath, effect: Effect, cookie: int) -> Iterable[Message]:
+    """The messages that have this effect on the switch of ``datapath``, in their order."""
+    if isinstance(effect, RemoveOthersFlows):
+        return _without_others(datapath, cookie)
+    return [_to_message(datapath, effect, cookie)]
+
+
+def _without_others(datapath: Datapath, cookie: int) -> Iterable[Message]:
+    """OpenFlow removes flows whose cookie is like a mask, and none whose cookie is not: so for each bit those that
+    have the other one.
+    """
+    ofp, parser = datapath.ofproto, datapath.ofproto_parser
+    for bit in (1 << place for place in range(_COOKIE_BITS)):
+        yield parser.OFPFlowMod(
+            datapath,
+            cookie=~cookie & bit,
+            cookie_mask=bit,
+            command=ofp.OFPFC_DELETE,
+            table_id=ofp.OFPTT_ALL,
+            out_port=ofp.OFPP_ANY,
+            out_group=ofp.OFPG_ANY,
+        )
+
+
+def _to_message(
+    datapath: Datapath, effect: AddFlow | RemoveFlow | SendFrame, cookie: int
+) -> Message:
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     match effect:
-        case ResetSwitch():
-            return parser.OFPFlowMod(
-                datapath,
-                command=ofp.OFPFC_DELETE,
-                table_id=ofp.OFPTT_ALL,
-                out_port=ofp.OFPP_ANY,
-                out_group=ofp.OFPG_ANY,
-            )
         case RemoveFlow(_, match):
             return parser.OFPFlowMod(
                 datapath,
@@ -44,6 +71,7 @@ def to_message(datapath: Datapath, effect: Effect) -> Message:
         case AddFlow(_, match, action, lifetime_s):
             return parser.OFPFlowMod(
                 datapath,
+                cookie=cookie,
                 command=ofp.OFPFC_ADD,
                 table_id=match.table,
                 priority=match.priority,

@@ -15,6 +15,10 @@ class FabricTimers:
     edge_after_ns: int = 400 * NS_PER_MS
     trunk_probe_interval_ns: int = 1000 * NS_PER_MS
     edge_probe_interval_ns: int = 5000 * NS_PER_MS
+    # For so long a switch goes on with what it forwarded before it connected: ports have become edges by then, and the
+    # other switches, which dial once a second, are back. Otherwise a controller that is started anew would cut off
+    # everybody until ports are edges, and TCP for twice as long.
+    others_flows_ns: int = 2000 * NS_PER_MS
     # A trunk that is silent for so long is closed.
     trunk_lost_after_ns: int = 3500 * NS_PER_MS
     # Our own flood, heard on another port within this time, betrays a loop behind edge ports.

@@ -20,7 +20,7 @@ from controller.openflow.flows import (
     Effect,
     Match,
     RemoveFlow,
-    ResetSwitch,
+    RemoveOthersFlows,
     SendFrame,
     Verdict,
 )
@@ -61,6 +61,9 @@ class ModelSwitch:
     ports_up: set[int]
     flows: dict[Match, Action] = field(default_factory=dict)
     connected: bool = False
+    # How often it has connected, and at which time it was told each flow.
+    connections: int = 0
+    told_at: dict[Match, int] = field(default_factory=dict)
 
     def verdict(self, in_port: int, frame: bytes) -> Action:
         action = self._look_up(ADMISSION_TABLE, in_port, frame)
@@ -117,6 +120,7 @@ class ModelNetwork:
         """The switch finds the controller."""
         switch = self.switches[dpid]
         switch.connected = True
+        switch.connections += 1
         self.tell(SwitchUp(dpid, tuple(sorted(switch.ports_up))))
 
     def disconnect(self, dpid: int) -> None:
@@ -204,12 +208,14 @@ class ModelNetwork:
             if not switch.connected:
                 continue
             match effect:
-                case ResetSwitch():
-                    switch.flows.clear()
+                case RemoveOthersFlows():
+                    for flow, at in list(switch.told_at.items()):
+                        if at != switch.connections:
+                            del switch.flows[flow], switch.told_at[flow]
                 case AddFlow(_, flow, action):
-                    switch.flows[flow] = action
+                    switch.flows[flow], switch.told_at[flow] = action, switch.connections
                 case RemoveFlow(_, flow):
-                    del switch.flows[flow]
+                    del switch.flows[flow], switch.told_at[flow]
                 case SendFrame(_, ports, frame):
                     for number in ports:
                         self._leave(PortId(effect.dpid, number), frame)

@@ -224,6 +224,22 @@ def test_a_switch_that_comes_back_gets_all_flows_again(ring: ModelNetwork) -> No
     assert [receiver for receiver, _ in ring.send(3, who_has(3, 99))] == [1, 4, 2]
 
 
+def test_a_controller_that_is_started_anew_cuts_nobody_off(ring: ModelNetwork) -> None:
+    everybody_speaks(ring)
+    ring.fabric = Fabric(b"newborn ")
+    for dpid in ring.switches:
+        ring.run_for(300 * NS_PER_MS)
+        ring.connect(dpid)
+    for _ in range(50):
+        for here, there in ((1, 4), (4, 1), (2, 3), (3, 2)):
+            # By whatever way, and once the flows from before are gone by the controller's own.
+            assert (there, unicast(here, there)) in ring.send(here, unicast(here, there))
+        ring.run_for(100 * NS_PER_MS)
+    told = {at for switch in ring.switches.values() for at in switch.told_at.values()}
+    assert told == {2}
+    assert ring.send(3, unicast(3, 2)) == [(2, unicast(3, 2))]
+
+
 def test_only_what_differs_is_sent(ring: ModelNetwork) -> None:
     everybody_speaks(ring)
     effects = ring.fabric.handle(FrameReceived(ring.hosts[1], who_has(1, 2)), ring.now_ns)
