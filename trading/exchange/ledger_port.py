@@ -34,6 +34,7 @@ from trading.exchange.entries import (
     signed,
     unsigned,
 )
+from trading.exchange.reads import Reads
 from trading.ledger.ledger import Ledger, Receipt, Wanted
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 
@@ -69,6 +70,7 @@ class LedgerPort:
         self._entries = Entries(operator, secret, times.read_ns + windows_ns + _KEPT_NS)
         self._on_failure = on_failure
         self._executor = ThreadPoolExecutor(1, "ledger")
+        self._reads = Reads()
         self._queue = Queue()
         self._work = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -87,7 +89,7 @@ class LedgerPort:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
         if self._ledger is not None:
-            await self.ask(Ledger.close)
+            await self._ask(Ledger.close)
         self._executor.shutdown()
 
     @property
@@ -116,7 +118,12 @@ class LedgerPort:
         return self._ledger
 
     async def ask(self, question: Callable[[Ledger], T]) -> T:
-        """Anything that is read of the ledger, in its thread, between two groups."""
+        """Anything that is read of the ledger, in its thread, between two groups. Of one caller some at a time."""
+        async with self._reads.room():
+            return await self._ask(question)
+
+    async def _ask(self, question: Callable[[Ledger], T]) -> T:
+        """What the exchange itself reads and writes, which waits for no caller's room."""
         return await asyncio.get_running_loop().run_in_executor(
             self._executor, question, self._opened
         )
@@ -150,7 +157,7 @@ class LedgerPort:
         goes on there when it is started.
         """
         try:
-            return await self.ask(lambda ledger: self._rotate(ledger, key))
+            return await self._ask(lambda ledger: self._rotate(ledger, key))
         except LedgerRefused:
             raise
         except Exception as error:
@@ -178,7 +185,7 @@ class LedgerPort:
         wanted = self._entries.close(asked, trade)
         done = await self._write(wanted)
         is_other = isinstance(done, LedgerRefused) and done.reason is LedgerReason.KEY_REUSED
-        if is_other and await self.ask(lambda ledger: is_closed_alike(ledger, wanted)):
+        if is_other and await self._ask(lambda ledger: is_closed_alike(ledger, wanted)):
             return Closed()
         return _told(done, Closed())
 
@@ -189,7 +196,7 @@ class LedgerPort:
             group = self._queue.take(_MAX_GROUP)
             if not self._queue:
                 self._work.clear()
-            written = await self.ask(partial(_written, group))
+            written = await self._ask(partial(_written, group))
             for each, result in zip(group, written, strict=True):
                 each.answer(result)
 

@@ -32,6 +32,7 @@ from trading.exchange.ports import (
     TradesAsked,
     Unreachable,
 )
+from trading.exchange.reads import Reads
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.records import ClearingRecord, OrderRecord, Record, TradeRecord
@@ -94,6 +95,7 @@ class Runtime:
         self.market = Market(settings, journal.load())
         # One read at a time: several would have the interpreter from the loop for most of the time.
         self._reader = ThreadPoolExecutor(1, "reads")
+        self._reads = Reads()
         self._courier = Courier(controller, ledger, self, self._fail)
         self._ticket = 0
         self._unwritten: deque[_Unwritten] = deque()
@@ -200,7 +202,8 @@ class Runtime:
         return await self._read(self._journal.clearings, asked)
 
     async def _read(self, question: Callable[[A], T], asked: A) -> T:
-        return await self._loop.run_in_executor(self._reader, question, asked)
+        async with self._reads.room():
+            return await self._loop.run_in_executor(self._reader, question, asked)
 
     async def durable(self) -> None:
         """Return once all that was decided until now is."""

@@ -18,6 +18,7 @@ from tests.support.ledgers import deposit, ledger
 from tests.support.market_exchange import SETTINGS
 from tests.support.sagas import trade
 from trading.core.orders import MAX_ID, MAX_TAGS
+from trading.exchange.reads import CALLER, Caller, Reads
 from trading.exchange.services import turns, watching
 from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.turns import Pauses, Rotation
@@ -117,10 +118,11 @@ def test_long_lists_of_one_host_or_connection_are_not_read_before_all_others() -
 
     def read(calls: list[str]) -> list[str]:
         heard: list[str] = []
-        reads, reader = turns.Reads(), asyncio.Lock()
+        reads, reader = Reads(), asyncio.Lock()
 
         async def call(peer: str) -> None:
-            async with reads.room(peer), reader:
+            CALLER.set(Caller(peer, turns.host_of(peer)))
+            async with reads.room(), reader:
                 heard.append(peer)
                 await asyncio.sleep(0)
 
@@ -137,7 +139,7 @@ def test_long_lists_of_one_host_or_connection_are_not_read_before_all_others() -
         heard = read([eve] * 100 + [ann, bob])
         return heard.index(ann) > 10 or heard.index(bob) > 20
 
-    unheeded = patch.object(turns.Reads, "room", lambda *_: nullcontext())
+    unheeded = patch.object(Reads, "room", lambda _: nullcontext())
     repelled(attack, lambda: [unheeded])
 
 

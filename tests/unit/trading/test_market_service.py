@@ -1,6 +1,7 @@
 """The services of an exchange as clients meet them: by gRPC, with a journal, a ledger and no controller."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -143,6 +144,37 @@ def test_tenders_are_taken_each_by_itself_and_are_in_the_book_and_the_list(tmp_p
         assert [each.open_bought_wh for each in positions.positions] == [0, 10]
 
     among(tmp_path, story)
+
+
+def test_what_needs_no_reader_does_not_wait_for_one_and_each_has_a_queue_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """All clients of loopback are one host, and long lists of one of them stop no others."""
+
+    async def story(parties: Parties) -> None:
+        goes, reader = threading.Event(), parties.exchange.runtime._reader
+        reader.submit(goes.wait, PATIENCE_S)
+        lists = [
+            asyncio.ensure_future(_answer(parties.market.ListTenders(pb.ListTendersRequest())))
+            for _ in range(20)
+        ]
+        try:
+            # Of one connection they are heard in order, so that the lists are on their way.
+            await parties.market.GetMarket(pb.GetMarketRequest())
+            await parties.market.ListPositions(pb.ListPositionsRequest())
+            await parties.ledger.GetBalance(ledger_pb.GetBalanceRequest(account="ann"))
+            (taken,) = await parties.tender("ann", parties.of("o1"))
+            assert taken.HasField("order") and not any(each.done() for each in lists)
+            assert reader._work_queue.qsize() == 2
+        finally:
+            goes.set()
+        assert len(await asyncio.gather(*lists)) == 20
+
+    among(tmp_path, story)
+
+
+async def _answer(call: Awaitable[Any]) -> Any:
+    return await call
 
 
 def test_what_grows_with_orders_and_parties_is_told_in_pages(tmp_path: Path) -> None:

@@ -13,16 +13,15 @@ from digitalgrid.reasons import Reason, RefusalCode
 from digitalgrid.rpc.decoding import MalformedMessage, check_decoded, decoded
 from digitalgrid.rpc.statuses import status_of
 from trading.exchange.ports import Unreachable
+from trading.exchange.reads import CALLER, Caller
 from trading.exchange.runtime import JournalFailed
-from trading.exchange.services.turns import Reads, Rotation
+from trading.exchange.services.turns import Rotation, host_of
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.reasons import MarketReason, Refused
 
 _log = logging.getLogger(__name__)
 Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
 
-# What is only read: it changes nothing, and is signed by nobody.
-_READS = ("List", "Get")
 # Health checking and reflection answer for themselves.
 _OURS = "/digitalgrid."
 _PASSING = (MarketReason.OVERLOADED, MarketReason.RATE_LIMIT)
@@ -65,7 +64,6 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._rotation = Rotation()
-        self._reads = Reads()
 
     async def intercept_service(
         self,
@@ -78,19 +76,23 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return handler
         decode, encode = decoded(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
-            answer: Handler = handler.unary_unary
-            if method.rpartition("/")[2].startswith(_READS):
-                answer = _read(answer, self._reads)
-            call = _call(answer, method, self._rotation)
+            call = _call(handler.unary_unary, method, self._rotation)
             return grpc.unary_unary_rpc_method_handler(call, decode, encode)
         stream = _stream(handler.unary_stream, method, self._rotation)
         return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
 
 
+async def _come_in(peer: str, rotation: Rotation) -> None:
+    """Once it is its turn; what it reads counts as its caller's."""
+    await rotation.turn(peer)
+    # Each call has a task of its own, and so a context.
+    CALLER.set(Caller(peer, host_of(peer)))
+
+
 def _call(handler: Handler, method: str, rotation: Rotation) -> Handler:
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         try:
-            await rotation.turn(context.peer())
+            await _come_in(context.peer(), rotation)
             check_decoded(request)
             return await handler(request, context)
         except grpc.aio.AbortError:
@@ -101,18 +103,10 @@ def _call(handler: Handler, method: str, rotation: Rotation) -> Handler:
     return call
 
 
-def _read(handler: Handler, reads: Reads) -> Handler:
-    async def read(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        async with reads.room(context.peer()):
-            return await handler(request, context)
-
-    return read
-
-
 def _stream(handler: Handler, method: str, rotation: Rotation) -> Handler:
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         try:
-            await rotation.turn(context.peer())
+            await _come_in(context.peer(), rotation)
             check_decoded(request)
             async with aclosing(handler(request, context)) as answers:
                 async for answer in answers:

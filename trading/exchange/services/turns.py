@@ -7,8 +7,8 @@ for more than it may is heard seldom for a while, however many of its calls are 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from trading.reasons import MarketReason, Refused
@@ -19,9 +19,6 @@ _HASTY_S = 1.0
 _PAUSE_S = 0.1
 # Its calls that wait for that; of more it is told at once to come again.
 _MOST_WAITING = 64
-# Reads of one connection, and of all of a host, that are under way at a time: journal and ledger have one reader each,
-# who hears first whoever came first.
-_READS_OF_CONNECTION, _READS_OF_HOST = 2, 4
 # Calls of one connection that wait for their turn, which is a second of the loop's time or more.
 _MOST_CALLS = 2_048
 
@@ -69,43 +66,6 @@ class Rotation:
         if peers:
             self._waiting[host] = peers
         return comes
-
-
-class Reads:
-    """Of each host so many at a time, and of those that wait there, as many of one connection as of another."""
-
-    def __init__(self) -> None:
-        self._rooms: dict[str, _Room] = {}
-
-    @asynccontextmanager
-    async def room(self, peer: str) -> AsyncIterator[None]:
-        """For one read."""
-        with (
-            self._shared(peer, _READS_OF_CONNECTION) as of_connection,
-            self._shared(host_of(peer), _READS_OF_HOST) as of_host,
-        ):
-            async with of_connection, of_host:
-                yield
-
-    @contextmanager
-    def _shared(self, whose: str, most: int) -> Iterator[asyncio.Semaphore]:
-        room = self._rooms.get(whose)
-        if room is None:
-            room = self._rooms[whose] = _Room(asyncio.Semaphore(most))
-        room.calls += 1
-        try:
-            yield room.places
-        finally:
-            room.calls -= 1
-            if not room.calls:
-                del self._rooms[whose]
-
-
-@dataclass(slots=True)
-class _Room:
-    places: asyncio.Semaphore
-    # That are in it, or wait for it.
-    calls: int = 0
 
 
 def host_of(peer: str) -> str:
