@@ -179,6 +179,7 @@ class Protector:
         if late and not replaces:
             replaces = self._fitness.is_drained(older)
             if standby is newer and not replaces:
+                self.maker.did_not_fill(circuit, newer, now_ns)
                 return "it does not fill its buffers, and the one that it was to replace has"
         return "another replaces it" if standby is older and replaces else ""
 

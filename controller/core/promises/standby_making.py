@@ -134,6 +134,10 @@ class StandbyMaker:
         if circuit_id not in self._to_search:
             self._to_search.append(circuit_id)
 
+    def did_not_fill(self, circuit: Circuit, standby: Generation, now_ns: int) -> None:
+        """It was to replace another, which stays."""
+        self._renewer.did_not_fill(circuit, standby, now_ns)
+
     def forget(self, circuit: Circuit) -> None:
         """It wants no standby any more."""
         for of in (self._in_vain, self._to_replace, self._asks_after_ns):
@@ -175,6 +179,7 @@ class StandbyMaker:
                 self._want(circuit_id)
         for circuit_id in self._renewer.have_made_way(now_ns):
             self._want(circuit_id)
+        self._renewer.look_elsewhere_again(now_ns)
         if self._any_to_search and now_ns >= self._search_at_ns:
             self._search_some(now_ns)
 

@@ -17,6 +17,9 @@ from digitalgrid.units import NS_PER_S
 
 # One that makes way for another has drained and is gone within this, unless one of its routers is away.
 _GONE_WITHIN_NS = 12 * NS_PER_S
+# One from elsewhere that did not fill was made in vain, and what it lacked may be lacking still: the next is made after
+# this at the earliest, doubled each time in a row up to the longest, however often the network changes.
+_ELSEWHERE_AGAIN_NS, _ELSEWHERE_AGAIN_MOST_NS = 60 * NS_PER_S, 960 * NS_PER_S
 _ROOM_TO_FILL = "there is room by now to fill the buffers of another"
 _FROM_ELSEWHERE = "another source can serve it by now, so that it outlives its first router too"
 
@@ -59,14 +62,18 @@ class StandbyRenewer:
         # another has made, which may have known of less.
         self._near: dict[int, None] = {}
         self._searched: dict[int, _Searched] = {}
+        # Those of which one from elsewhere did not fill, and until when none is made there; how long is waited next.
+        self._elsewhere_again: Agenda[int] = Agenda()
+        self._elsewhere_after_ns: dict[int, int] = {}
         # Circuits whose standby is let go of for another to fill, and until when that is waited for.
         self._making_way: Agenda[int] = Agenda()
         # Those that have done so in vain do not again in the same view of the network.
         self._made_way: dict[int, int] = {}
 
     def next_deadline_ns(self) -> int | None:
-        """When somebody who made way wants a standby all the same."""
-        return self._making_way.next_ns()
+        """When somebody who made way wants a standby all the same, or may have one from elsewhere again."""
+        due = (self._making_way.next_ns(), self._elsewhere_again.next_ns())
+        return min((each for each in due if each is not None), default=None)
 
     @property
     def any_to_renew(self) -> bool:
@@ -95,6 +102,9 @@ class StandbyRenewer:
             self._made_way.pop(circuit_id, None)
         if not _is_near(circuit):
             self._near.pop(circuit_id, None)
+            if any(each.charged and _begins_elsewhere(circuit, each) for each in standbys):
+                self._elsewhere_again.drop(circuit_id)
+                self._elsewhere_after_ns.pop(circuit_id, None)
             return False
         known = circuit_id in self._near
         self._near[circuit_id] = None
@@ -112,10 +122,21 @@ class StandbyRenewer:
         now = _Searched(self.views, newest.key.generation if newest is not None else 0)
         return self._searched.get(circuit.circuit_id) != now
 
+    def did_not_fill(self, circuit: Circuit, standby: Generation, now_ns: int) -> None:
+        """It is given up, and the one that it was to replace stays."""
+        if not _begins_elsewhere(circuit, standby):
+            return
+        circuit_id = circuit.circuit_id
+        after_ns = self._elsewhere_after_ns.get(circuit_id, _ELSEWHERE_AGAIN_NS)
+        self._elsewhere_after_ns[circuit_id] = min(2 * after_ns, _ELSEWHERE_AGAIN_MOST_NS)
+        self._elsewhere_again.set(circuit_id, now_ns + after_ns)
+
     def forget(self, circuit_id: int) -> None:
         """It wants no standby any more."""
         for of in (self._unfilled, self._near, self._searched, self._made_way, self._to_renew):
             of.pop(circuit_id, None)
+        self._elsewhere_after_ns.pop(circuit_id, None)
+        self._elsewhere_again.drop(circuit_id)
         self._making_way.drop(circuit_id)
 
     def try_again(self) -> None:
@@ -134,6 +155,8 @@ class StandbyRenewer:
         newest = circuit.newest() if circuit is not None else None
         if circuit is None or newest is None or not self._is_news(circuit):
             return False
+        if circuit_id in self._elsewhere_again:
+            return False
         sources, first_id = self._admission.view.sources, newest.route.router_ids[0]
         among = circuit.source_ids or sources
         return any(each in sources and sources[each][0] != first_id for each in among)
@@ -147,6 +170,13 @@ class StandbyRenewer:
             self._making_way.drop(circuit_id)
         return due
 
+    def look_elsewhere_again(self, now_ns: int) -> None:
+        """One from elsewhere did not fill, which is long ago by now: another is looked for if anything is new."""
+        for circuit_id in self._elsewhere_again.due(now_ns):
+            self._elsewhere_again.drop(circuit_id)
+            if circuit_id in self._near and self._may_begin_elsewhere(circuit_id):
+                self._to_renew[circuit_id] = None
+
     def renew_some(self, count: int, now_ns: int) -> None:
         """At most so many have their turn."""
         for circuit_id in list(self._to_renew)[:count]:
@@ -159,6 +189,8 @@ class StandbyRenewer:
         """Have another standby made that begins elsewhere, if there is a way by now; this one stays until then."""
         newest = circuit.newest()
         if newest is None or not _is_near(circuit) or not self._is_news(circuit):
+            return False
+        if circuit.circuit_id in self._elsewhere_again:
             return False
         self.note_search(circuit)
         found = self._search.beside(
@@ -232,6 +264,11 @@ def _is_near(circuit: Circuit) -> bool:
     if len(standbys) != 1 or standbys[0].phase is not Phase.COMMITTED:
         return False
     return standbys[0].route.router_ids[0] == newest.route.router_ids[0]
+
+
+def _begins_elsewhere(circuit: Circuit, standby: Generation) -> bool:
+    newest = circuit.newest()
+    return newest is not None and standby.route.router_ids[0] != newest.route.router_ids[0]
 
 
 def standby_request(circuit: Circuit, power_w: float) -> PowerRequest:

@@ -1,6 +1,7 @@
 """Standbys that begin where their circuits do, and are made anew elsewhere once another source is back."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -9,7 +10,7 @@ from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import CircuitStatus, TransactionResult
-from controller.core.promises import standby_making
+from controller.core.promises import standby_making, standby_renewing
 from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import Operation
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -175,6 +176,42 @@ def test_a_standby_that_protects_is_not_given_up_for_one_elsewhere_that_never_fi
     before = circuit.last_generation
     settle(network, 4 * NS_PER_S)
     assert circuit.last_generation == before, "nothing has changed that would help"
+
+
+def test_what_never_fills_elsewhere_is_made_less_and_less_often_and_stays_once_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(standby_renewing, "_ELSEWHERE_AGAIN_NS", 10 * NS_PER_S)
+    network = on_two_plants(count=1)
+    lose_second(network)
+    (circuit,) = circuits_of(network)
+    near = there(circuit.standby())
+    network.loses = lambda router_id, message: (
+        isinstance(message, CircuitStatus) and message.key.generation > near.key.generation
+    )
+    bring_back_second(network)
+
+    def go_on(second: int) -> None:
+        """The network changes all the time, where it does not matter."""
+        (network.mend if second % 2 else network.cut)("t-u")
+        settle(network, NS_PER_S)
+        network.advertise(*network.grid.routers)
+
+    made_s, last = [], circuit.last_generation
+    for second in range(80):
+        go_on(second)
+        if circuit.last_generation > last:
+            made_s.append(second)
+            last = circuit.last_generation
+    assert circuit.standbys() == [near] and near.charged
+    waits_s = [later - earlier for earlier, later in pairwise(made_s)]
+    assert len(waits_s) == 2 and 20 < waits_s[0] < 26 < 30 < waits_s[1] < 36
+    network.loses = lambda router_id, message: False
+    for second in range(40):
+        go_on(second)
+    assert standbys_from(network) == {"second"}, "what has changed meanwhile is not forgotten"
+    renewer = network.core._parts.protector.maker._renewer
+    assert renewer.next_deadline_ns() is None and not renewer._elsewhere_after_ns
 
 
 def test_nobody_waits_for_two_turns_however_often_the_network_changes_meanwhile(
