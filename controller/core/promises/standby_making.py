@@ -16,7 +16,7 @@ from controller.core.circuits.protection import Protection, ProtectionEvent
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
-from controller.core.programming.agenda import Agenda
+from controller.core.programming.retries import Retries
 from controller.core.promises.standby_renewing import StandbyRenewer, standby_request
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
@@ -76,8 +76,7 @@ class StandbyMaker:
         # Of the former those that no other path would help: every way needs one and the same link or router, or leads
         # over routers that would not take a standby, which are asked again then.
         self._bridged: set[int] = set()
-        self._ask_again: Agenda[int] = Agenda()
-        self._asks_after_ns: dict[int, int] = {}
+        self._ask_again: Retries[int] = Retries(_ASK_AGAIN_NS, _ASK_AGAIN_MOST_NS)
         self._search_at_ns = 0
         self._retry_at_ns: int | None = None
         # How things stood when somebody was last to be tried again.
@@ -112,7 +111,7 @@ class StandbyMaker:
         if not standbys and circuit_id not in self._in_vain:
             self._want(circuit_id)
         if any(each.phase is Phase.COMMITTED for each in standbys):
-            self._asks_after_ns.pop(circuit_id, None)
+            self._ask_again.succeeded(circuit_id)
         if self._renewer.look_at(circuit):
             self._retry_soon(now_ns)
 
@@ -140,7 +139,7 @@ class StandbyMaker:
 
     def forget(self, circuit: Circuit) -> None:
         """It wants no standby any more."""
-        for of in (self._in_vain, self._to_replace, self._asks_after_ns):
+        for of in (self._in_vain, self._to_replace):
             of.pop(circuit.circuit_id, None)
         self._bridged.discard(circuit.circuit_id)
         self._ask_again.drop(circuit.circuit_id)
@@ -172,8 +171,7 @@ class StandbyMaker:
             self._bridged.difference_update(again)
             self._to_search.extend(again)
             self._renewer.try_again()
-        for circuit_id in self._ask_again.due(now_ns):
-            self._ask_again.drop(circuit_id)
+        for circuit_id in self._ask_again.take_due(now_ns):
             if self._in_vain.pop(circuit_id, None) is not None:
                 self._bridged.discard(circuit_id)
                 self._want(circuit_id)
@@ -274,9 +272,7 @@ class StandbyMaker:
         self._in_vain[circuit_id] = self._renewer.stands()
         reason, lasts = self._why_not(circuit, working, request)
         if guard.excluded_ids:
-            after_ns = self._asks_after_ns.get(circuit_id, _ASK_AGAIN_NS)
-            self._asks_after_ns[circuit_id] = min(2 * after_ns, _ASK_AGAIN_MOST_NS)
-            self._ask_again.set(circuit_id, now_ns + after_ns)
+            self._ask_again.failed(circuit_id, now_ns)
             guard.excluded_ids = frozenset()
         (self._bridged.add if lasts else self._bridged.discard)(circuit_id)
         known = guard.word is Protection.LOST and guard.reason == reason

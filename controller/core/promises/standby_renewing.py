@@ -13,6 +13,7 @@ from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.programming.agenda import Agenda
+from controller.core.programming.retries import Retries
 from digitalgrid.units import NS_PER_S
 
 # One that makes way for another has drained and is gone within this, unless one of its routers is away.
@@ -62,9 +63,8 @@ class StandbyRenewer:
         # another has made, which may have known of less.
         self._near: dict[int, None] = {}
         self._searched: dict[int, _Searched] = {}
-        # Those of which one from elsewhere did not fill, and until when none is made there; how long is waited next.
-        self._elsewhere_again: Agenda[int] = Agenda()
-        self._elsewhere_after_ns: dict[int, int] = {}
+        # Those of which one from elsewhere did not fill: none is made there while they wait.
+        self._elsewhere_again: Retries[int] = Retries(_ELSEWHERE_AGAIN_NS, _ELSEWHERE_AGAIN_MOST_NS)
         # Circuits whose standby is let go of for another to fill, and until when that is waited for.
         self._making_way: Agenda[int] = Agenda()
         # Those that have done so in vain do not again in the same view of the network.
@@ -104,7 +104,6 @@ class StandbyRenewer:
             self._near.pop(circuit_id, None)
             if any(each.charged and _begins_elsewhere(circuit, each) for each in standbys):
                 self._elsewhere_again.drop(circuit_id)
-                self._elsewhere_after_ns.pop(circuit_id, None)
             return False
         known = circuit_id in self._near
         self._near[circuit_id] = None
@@ -127,15 +126,12 @@ class StandbyRenewer:
         if not _begins_elsewhere(circuit, standby):
             return
         circuit_id = circuit.circuit_id
-        after_ns = self._elsewhere_after_ns.get(circuit_id, _ELSEWHERE_AGAIN_NS)
-        self._elsewhere_after_ns[circuit_id] = min(2 * after_ns, _ELSEWHERE_AGAIN_MOST_NS)
-        self._elsewhere_again.set(circuit_id, now_ns + after_ns)
+        self._elsewhere_again.failed(circuit_id, now_ns)
 
     def forget(self, circuit_id: int) -> None:
         """It wants no standby any more."""
         for of in (self._unfilled, self._near, self._searched, self._made_way, self._to_renew):
             of.pop(circuit_id, None)
-        self._elsewhere_after_ns.pop(circuit_id, None)
         self._elsewhere_again.drop(circuit_id)
         self._making_way.drop(circuit_id)
 
@@ -172,8 +168,7 @@ class StandbyRenewer:
 
     def look_elsewhere_again(self, now_ns: int) -> None:
         """One from elsewhere did not fill, which is long ago by now: another is looked for if anything is new."""
-        for circuit_id in self._elsewhere_again.due(now_ns):
-            self._elsewhere_again.drop(circuit_id)
+        for circuit_id in self._elsewhere_again.take_due(now_ns):
             if circuit_id in self._near and self._may_begin_elsewhere(circuit_id):
                 self._to_renew[circuit_id] = None
 

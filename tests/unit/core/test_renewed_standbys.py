@@ -211,7 +211,7 @@ def test_what_never_fills_elsewhere_is_made_less_and_less_often_and_stays_once_i
         go_on(second)
     assert standbys_from(network) == {"second"}, "what has changed meanwhile is not forgotten"
     renewer = network.core._parts.protector.maker._renewer
-    assert renewer.next_deadline_ns() is None and not renewer._elsewhere_after_ns
+    assert renewer.next_deadline_ns() is None and not renewer._elsewhere_again._after_ns
 
 
 def test_nobody_waits_for_two_turns_however_often_the_network_changes_meanwhile(
