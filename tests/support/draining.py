@@ -4,6 +4,7 @@ from typing import Any
 
 from controller.core.network.admin import AdminState, DrainOrder, Hindrance
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.settling import settle
 from tests.support.simulated_network import SimulatedNetwork
 
 
@@ -26,12 +27,7 @@ def blocks(network: SimulatedNetwork, id_: str) -> dict[int, Hindrance]:
 
 
 def run(network: SimulatedNetwork, duration_ns: int = 3 * NS_PER_S) -> None:
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(50 * NS_PER_MS)
-        network.check()
-    network.deliver_all()
+    settle(network, duration_ns)
 
 
 def decided(network: SimulatedNetwork, action: str) -> list[tuple[str, str]]:
