@@ -1,13 +1,14 @@
 """Tenders and orders: what a party asks a market for, and what must be true of it whoever sends it."""
 
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.printable import quoted
 from digitalgrid.units import PPM as PPM
-from trading.core.units import MAX_PRICE, MAX_WH, MicroPerKwh, Wh, whole
+from trading.core.units import MAX_PRICE, MAX_WH, MicroPerKwh, Wh
 from trading.reasons import MarketReason, Refused
 
 # Longer ids than any client has use for; they are kept for ever.
@@ -115,7 +116,7 @@ class Meter(msgspec.Struct, frozen=True):
     max_drawn_w: float = 0.0
 
 
-class MarketRules(msgspec.Struct, frozen=True):
+class MarketRules(msgspec.Struct, frozen=True, cache_hash=True):
     """What a market trades. Intervals begin at multiples of their length; the gate closes ``gate_ns`` before.
 
     ``ahead``: how many intervals are open beside each other. ``router_tick_ns``: what routers count energy by. Of one
@@ -172,36 +173,21 @@ def check_tender(tender: Tender, rules: MarketRules, now_ns: int) -> None:
 
 def _check_whole(tender: Tender) -> None:
     """A float is no money and no energy, whatever it is worth; NaN and infinity are floats too."""
+    _check_number("wh", tender.wh)
+    _check_number("limit", tender.limit)
+    _check_number("min_fill_wh", tender.min_fill_wh)
     interval = tender.interval
-    values = (
-        tender.wh,
-        tender.limit,
-        tender.min_fill_wh,
-        interval.start_ns,
-        interval.length_ns,
-        0 if tender.expires_ns is None else tender.expires_ns,
-        tender.constraints.max_loss_ppm or 0,
-    )
-    # As :func:`whole` looks at each, of all at once.
-    if set(map(type, values)) != _WHOLE:
-        for field, value in zip(_NUMBERS, values, strict=True):
-            _check_number(field, value)
-
-
-_WHOLE = {int}
-_NUMBERS = (
-    "wh",
-    "limit",
-    "min_fill_wh",
-    "interval.start_ns",
-    "interval.length_ns",
-    "expires_ns",
-    "constraints.max_loss_ppm",
-)
+    _check_number("interval.start_ns", interval.start_ns)
+    _check_number("interval.length_ns", interval.length_ns)
+    if tender.expires_ns is not None:
+        _check_number("expires_ns", tender.expires_ns)
+    if tender.constraints is not ANY_WAY:
+        _check_number("constraints.max_loss_ppm", tender.constraints.max_loss_ppm or 0)
 
 
 def _check_number(field: str, value: object) -> None:
-    if not whole(value):
+    # As :func:`whole` looks at it; there are some of each tender.
+    if type(value) is not int:
         raise Refused(MarketReason.NOT_A_WHOLE_NUMBER, f"{field} is {value!r}, no integer", field)
 
 
@@ -212,13 +198,15 @@ def check_nonce(nonce: object) -> None:
 
 def _check_size(tender: Tender) -> None:
     """What is kept of an order is written down, in 64 bits a number, and must not fill the disk."""
-    if (tender.expires_ns or 0) > MAX_INT64:
+    if tender.expires_ns is not None and tender.expires_ns > MAX_INT64:
         raise Refused(
             MarketReason.NUMBER_TOO_LARGE, f"expires_ns is above {MAX_INT64}", "expires_ns"
         )
-    texts = (tender.order_id, tender.meter_id, *tender.tags, *tender.constraints.avoid_ids)
-    if _MOST_BYTES_EACH * sum(map(len, texts)) > MAX_TEXT_BYTES:
+    if tender.tags or tender.constraints is not ANY_WAY:
+        texts = (tender.order_id, tender.meter_id, *tender.tags, *tender.constraints.avoid_ids)
         _check_text("".join(texts))
+    elif _MOST_BYTES_EACH * (len(tender.order_id) + len(tender.meter_id)) > MAX_TEXT_BYTES:
+        _check_text(tender.order_id + tender.meter_id)
     if len(tender.signature) > MAX_SIGNATURE:
         raise Refused(
             MarketReason.BAD_SIGNATURE,
@@ -287,6 +275,8 @@ def _check_limit(tender: Tender, rules: MarketRules) -> None:
         )
 
 
+# Tenders of one call come at one time, and mostly for one interval. What is refused is not remembered.
+@lru_cache(maxsize=16)
 def _check_interval(interval: Interval, rules: MarketRules, now_ns: int) -> None:
     if interval.length_ns < rules.router_tick_ns:
         raise Refused(

@@ -89,23 +89,25 @@ class Desk:
             raise Refused(
                 MarketReason.BAD_SIGNATURE, f"the tender is not signed by party {tender.party}"
             )
-        standing = self._standings[tender.party]
+        party, nonce = tender.party, tender.nonce
+        standing = self._standings[party]
         before = standing.orders.get(tender.order_id)
         if before is not None:
             # An answer that was lost is asked for by the same nonce, or by a newer one.
-            if self.is_newer(tender.party, tender.nonce, now_ns):
-                self._spend(self._of_repeats, tender.party, tender.nonce, now_ns)
+            if self.is_newer(party, nonce, now_ns):
+                self._spend(self._of_repeats, party, nonce, now_ns)
             return Taken(self._repeated(tender, before), is_new=False)
-        _check_nonce(tender.party, tender.nonce, standing, now_ns)
-        self._spend(self._of_tenders, tender.party, tender.nonce, now_ns)
+        _check_nonce(party, nonce, standing, now_ns)
+        self._spend(self._of_tenders, party, nonce, now_ns)
         check_tender(tender, self._rules, now_ns)
-        _check_alone(tender.interval, beside)
+        if beside is not None:
+            raise _not_alone(tender.interval, beside)
         meter = self._meter_of(tender)
-        self._check_room(tender.party, standing)
+        self._check_room(party, standing)
         if cost > funds:
             raise Refused(
                 MarketReason.FUNDS,
-                f"the order can come to {cost} nano, and party {tender.party} has {funds}",
+                f"the order can come to {cost} nano, and party {party} has {funds}",
             )
         self._positions.tender(tender, meter)
         order = order_of(tender, self._next_seq)
@@ -140,7 +142,7 @@ class Desk:
         """Whether a nonce can be used still; all others are of repeats, or of none that is taken."""
         standing = self._standings.get(party)
         last = -1 if standing is None else standing.nonce
-        return whole(nonce) and last < nonce <= _most_nonce(now_ns)
+        return whole(nonce) and last < nonce <= now_ns + _MAX_NONCE_AHEAD_NS
 
     def used(self) -> dict[str, int]:
         """By party, the last nonce of those that have used any since this was asked last."""
@@ -210,13 +212,9 @@ class Desk:
             )
 
 
-def _most_nonce(now_ns: int) -> int:
-    return now_ns + _MAX_NONCE_AHEAD_NS
-
-
 def _check_nonce(party: str, nonce: int, standing: Standing, now_ns: int) -> None:
     check_nonce(nonce)
-    if nonce > _most_nonce(now_ns):
+    if nonce > now_ns + _MAX_NONCE_AHEAD_NS:
         raise Refused(
             MarketReason.NONCE_TOO_FAR,
             f"nonce is {nonce}, more than a day above the clock, which is at {now_ns}",
@@ -228,13 +226,12 @@ def _check_nonce(party: str, nonce: int, standing: Standing, now_ns: int) -> Non
         )
 
 
-def _check_alone(interval: Interval, beside: Interval | None) -> None:
-    if beside is not None:
-        raise Refused(
-            MarketReason.INTERVAL_UNKNOWN,
-            f"the interval at {interval.start_ns} is not opened: one of {beside.length_ns} ns, of before the market's"
-            f" intervals were changed, runs until {beside.end_ns}",
-        )
+def _not_alone(interval: Interval, beside: Interval) -> Refused:
+    return Refused(
+        MarketReason.INTERVAL_UNKNOWN,
+        f"the interval at {interval.start_ns} is not opened: one of {beside.length_ns} ns, of before the market's"
+        f" intervals were changed, runs until {beside.end_ns}",
+    )
 
 
 def most_due(tender: Tender, utility_price: MicroPerKwh = _NO_DEPOSIT) -> Nano:

@@ -36,7 +36,8 @@ def tenders_from_pb(request: pb.CreateTendersRequest) -> list[Tender | Refused]:
     # Tenders of one call are mostly for one interval.
     interval = Interval(0, 0)
     for number, message in enumerate(request.tenders, nonce):
-        start_ns, length_ns = message.interval.start_unix_ns, message.interval.length_ns
+        asked = message.interval
+        start_ns, length_ns = asked.start_unix_ns, asked.length_ns
         if start_ns != interval.start_ns or length_ns != interval.length_ns:
             interval = Interval(start_ns, length_ns)
         try:
@@ -93,7 +94,8 @@ def order_to_pb(record: OrderRecord) -> pb.Order:
 
 def fill_order(message: pb.Order, record: OrderRecord) -> None:
     """All but its tender."""
-    message.seq, message.party = record.order.seq, record.order.party
+    order = record.order
+    message.seq, message.party = order.seq, order.party
     message.open_wh, message.matched_wh = record.open_wh, record.matched_wh
     if not record.open_wh:
         message.ended_reason = record.reason
