@@ -4,7 +4,8 @@ The network is whole: a daemon, and each router a process of its own, on this ma
 ``overload`` sets up 1,000 circuits of 10 W beside one of 1 MW on four routers, in batches of 250, and then lets them
 stand; ``overload-busy`` does so beside a process that spins on each core. ``ours_per_s`` are circuits a second, from
 the first request until the last of them is ACTIVE. ``moved`` counts new generations of circuits, and ``lines_down`` the
-times that a line was not up, though nothing was ever cut: ``agree`` where both are 0 and every circuit has its power.
+times that a line was not up, though nothing was ever cut, ``lost_mj`` energy that was lost on the way: ``agree`` where
+these are 0 and every circuit has its power.
 ``standing`` has 5,000 circuits on nine routers, which then stand for longer than ticks are remembered. A crowd is set
 up at the pace at which it gets its power: no more than 1,000 wait at a time. Whoever asks a controller that is too busy
 to answer asks again, which sets up nothing twice. How far it is, is said on stderr.
@@ -149,6 +150,7 @@ def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
         meters = _insist(client.read_meters).meters
     moved = sum(each.generation - 1 for each in circuits)
     active = sum(each.state == pb.CIRCUIT_STATE_ACTIVE for each in circuits)
+    lost_mj = sum(link.lost_in_transit_mj for each in meters for link in each.links)
     wanted = crowd.circuits + bool(crowd.beside)
     return Row(
         name,
@@ -158,11 +160,12 @@ def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
         + (f", {os.cpu_count()} spinning processes" if crowd.busy else ""),
         active_s / crowd.circuits,
         {},
-        moved == 0 and watch.lines_down == 0 and active == wanted,
+        moved == 0 and watch.lines_down == 0 and lost_mj == 0 and active == wanted,
         {
             "ours_per_s": crowd.circuits / active_s,
             "moved": moved,
             "lines_down": watch.lines_down,
+            "lost_mj": lost_mj,
             "active": active,
             "ticks_late_p99_ms": max(each.ticks_late_p99_ns for each in meters) / NS_PER_MS,
         },

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -100,6 +101,22 @@ def test_whoever_has_no_key_is_a_stranger(key: str) -> None:
         assert heard.carriers == [True] and heard.datagrams == [b"a frame"]
 
     play(key, story)
+
+
+def test_energy_that_comes_while_the_router_is_late_waits_for_it() -> None:
+    """The usual room of a socket is full after a hundred frames, and what comes then is lost."""
+    frames = [number.to_bytes(2) + bytes(1_400) for number in range(2_000)]
+
+    async def story(heard: Heard, far_end: Say, _: Say) -> None:
+        # The loop has no turn meanwhile, as where a tick takes long.
+        for frame in frames:
+            far_end(frame)
+        await until_heard(heard, frames[-1])
+        assert heard.datagrams == frames
+
+    if os.geteuid():
+        pytest.skip("only root is given more room than net.core.rmem_max")
+    play(KEY, story)
 
 
 def test_a_flood_of_junk_makes_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
