@@ -40,6 +40,7 @@ class BatchEntry:
     dedicated: bool = False
     hold_ms: int | None = field(default=None, metadata=bounds(minimum=1, maximum=86_400_000))
     over_link_ids: tuple[str, ...] | None = None
+    until_unix_ns: int | None = field(default=None, metadata=bounds(minimum=1, maximum=2**63 - 1))
     request_id: str = ""
 
     def as_request(self, request_id: str = "") -> pb.PowerRequest:
@@ -60,6 +61,7 @@ class BatchEntry:
             dedicated=self.dedicated,
             hold_ms=self.hold_ms,
             over_link_ids=self.over_link_ids,
+            until_unix_ns=self.until_unix_ns,
             request_id=request_id or self.request_id,
         )
 

@@ -261,6 +261,12 @@ CIRCUITS: Listing[pb.Circuit] = Listing(
             head="held until",
             default=False,
         ),
+        Column(
+            "ends",
+            lambda circuit: _moment(circuit.until_unix_ns),
+            lambda circuit: circuit.until_unix_ns,
+            default=False,
+        ),
     ),
     lambda circuit: (rank(circuit), circuit.circuit_id),
 )

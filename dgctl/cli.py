@@ -16,6 +16,7 @@ from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
     PRIORITY,
     DurationType,
+    MomentType,
     PowerType,
     Settings,
     common,
@@ -117,6 +118,13 @@ def _power_request(*, over_link_ids: tuple[str, ...], **wanted: Any) -> "pb.Powe
     type=DurationType(),
     metavar="DURATION",
     help="Only reserves it, until `dgctl activate`, and for so long at most, such as 30s.",
+)
+@click.option(
+    "--until",
+    "until_unix_ns",
+    type=MomentType(),
+    metavar="TIME",
+    help="Released by itself then: 2026-12-01T06:00, or in seconds since 1970.  [default: never]",
 )
 @click.option("--wait", is_flag=True, help="Returns only when the power has arrived.")
 @common

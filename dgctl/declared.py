@@ -63,6 +63,9 @@ class DeclaredFile:
             if each.hold_ms is not None:
                 message = "is for `dgctl batch`: what is declared is to carry"
                 yield InvalidValue("circuits", index, "hold_ms", message=message)
+            if each.until_unix_ns is not None:
+                message = "is for `dgctl batch`: what is declared is to stand"
+                yield InvalidValue("circuits", index, "until_unix_ns", message=message)
             if not each.power_w > 0:
                 message = (
                     f"must be more than 0, not {each.power_w:g}; leave out what is to have none"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -108,6 +109,27 @@ class DurationType(click.ParamType[int]):
         if not 0 < duration_ns < 2**63:
             self.fail(f"{value!r} is no duration; write it like 90s, 10m or 2h", param, ctx)
         return duration_ns
+
+
+class MomentType(click.ParamType[int]):
+    """``2026-12-01T06:00`` by this machine's clock, or seconds since 1970; as nanoseconds since then."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip()
+        try:
+            is_count = text.isascii() and text.isdigit()
+            moment_s = int(text) if is_count else int(datetime.fromisoformat(text).timestamp())
+        except (ValueError, OverflowError, OSError):
+            moment_s = 0
+        if not 0 < moment_s * NS_PER_S < 2**63:
+            self.fail(
+                f"{value!r} is no time; write it like 2026-12-01T06:00, or in seconds since 1970",
+                param,
+                ctx,
+            )
+        return moment_s * NS_PER_S
 
 
 # As wide as the API's.

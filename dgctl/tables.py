@@ -126,6 +126,8 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         yield "owner", circuit.owner
     if circuit.HasField("hold"):
         yield "hold", _hold(circuit.hold)
+    if circuit.HasField("until_unix_ns"):
+        yield "until", f"{format_unix_ns(circuit.until_unix_ns)}; then it ends by itself"
     yield "generation", str(circuit.generation)
     constraints = circuit.constraints
     if constraints.HasField("max_loss_fraction"):

@@ -271,6 +271,12 @@ class Reason(ExplainedReason):
         "the hold was not activated in time, and what it reserved is free again",
         "request power anew",
     )
+    END_PASSED = (
+        "END_PASSED",
+        _PRECONDITION,
+        "the circuit would end before it begins",
+        "name a later end, or none",
+    )
     CIRCUIT_IN_TRANSITION = (
         "CIRCUIT_IN_TRANSITION",
         _ABORTED,

@@ -26,6 +26,7 @@ from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.draining import Drainer
 from controller.core.promises.holding import Holder
 from controller.core.promises.keeper import Keeper
+from controller.core.promises.lifetimes import Lifetimes
 from controller.core.promises.mover import Mover
 from controller.core.promises.pairing import Pairer
 from controller.core.promises.preempting import Preempter
@@ -186,6 +187,10 @@ class Parts:
         )
 
     @cached_property
+    def _lifetimes(self) -> Lifetimes:
+        return Lifetimes(book=self._book, calendar_ns=self._calendar_ns, now_ns=self._now_ns)
+
+    @cached_property
     def provisioner(self) -> Provisioner:
         return Provisioner(
             book=self._book,
@@ -196,6 +201,7 @@ class Parts:
             protected=self._protected,
             protector=self.protector,
             holder=self.holder,
+            lifetimes=self._lifetimes,
             programmer=self.programmer,
             known_by_ns=self._known_by_ns,
         )

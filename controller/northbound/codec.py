@@ -82,6 +82,7 @@ def request_from_pb(message: pb.PowerRequest, owner: str = "") -> PowerRequest:
         hold_ms=message.hold.ttl_ms if message.HasField("hold") else None,
         explicit_route=_explicit_from_pb(message),
         owner=owner,
+        until_unix_ns=message.until_unix_ns if message.HasField("until_unix_ns") else None,
     )
 
 
@@ -207,6 +208,7 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         created_unix_ns=circuit.created_unix_ns,
         changed_unix_ns=circuit.changed_unix_ns,
         owner=circuit.owner,
+        until_unix_ns=circuit.until_unix_ns,
     )
     if (hold := circuit.hold) is not None:
         message.hold.state = _HOLDS[hold.word]

@@ -143,6 +143,7 @@ def power_request(
     dedicated: bool = False,
     hold_ms: int | None = None,
     over_link_ids: Iterable[str] | None = None,
+    until_unix_ns: int | None = None,
     request_id: str = "",
 ) -> pb.PowerRequest:
     """A request for ``power_w`` delivered to the load ``sink_id``, of which ``floor_w`` is kept when power is short.
@@ -151,7 +152,8 @@ def power_request(
     own, so that a retry after a lost answer reserves nothing twice. With ``protect`` a standby is kept beside it, on a
     path that the loss of a link, of a router, or of a shared risk group of the first one leaves alone; ``dedicated``
     ones have room of their own. With ``hold_ms`` the circuit is only reserved, for so long, until it is activated.
-    ``over_link_ids`` is the way that it is set up on, source first.
+    ``over_link_ids`` is the way that it is set up on, source first. At ``until_unix_ns`` the controller releases it by
+    itself, whoever is left to ask for that.
     """
     return pb.PowerRequest(
         request_id=request_id or str(uuid.uuid4()),
@@ -174,6 +176,7 @@ def power_request(
         dedicated=dedicated,
         hold=None if hold_ms is None else pb.Hold(ttl_ms=hold_ms),
         explicit_route=None if over_link_ids is None else pb.ExplicitRoute(link_ids=over_link_ids),
+        until_unix_ns=until_unix_ns,
     )
 
 

@@ -47,6 +47,9 @@ T = TypeVar("T")
 _TIMEOUT_S = 3.0
 # How long a release waits for the routers to let go (s), before the trade is told to ask again.
 _LET_GO_S = 2.0
+# How long after its interval a circuit ends by itself, should nobody release it (ns): the exchange does so at the end,
+# and is late for thousands, or its clock is behind; what flows meanwhile nobody has bought.
+_OVERRUN_NS = 5_000_000_000
 # How long (s) tolls are taken for those that lines have: they are advertised with the lines, and seldom change.
 _TOLLS_FRESH_S = 30.0
 # Micro per kWh in a currency per MWh.
@@ -132,6 +135,7 @@ class ControllerPort:
             power_w=power_w(asked.wh, asked.interval.length_ns),
             hold=pb.Hold(ttl_ms=self._ttl_ms(asked, trade)),
             constraints=pb.Constraints(avoid_ids=constraints.avoid_ids),
+            until_unix_ns=asked.interval.end_ns + _OVERRUN_NS,
         )
         if constraints.max_loss_ppm is not None:
             request.constraints.max_loss_fraction = constraints.max_loss_ppm / PPM

@@ -193,6 +193,8 @@ class Circuit(msgspec.Struct, gc=False):
     owner: str = ""
     # None: it was to carry at once.
     hold: Hold | None = None
+    # None: it stands until somebody releases it.
+    until_unix_ns: int | None = None
     # When its load got less than it should, and whose fault it was; as told until then; what of its path was lost last.
     shortfalls: tuple[Shortfall, ...] = ()
     told_unix_ns: int = 0

@@ -81,6 +81,7 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shortfalls: tuple[Shortfall, ...] = ()
     # Books that are among the "former" of `missing`.
     merged_books: tuple[str, ...] = ()
+    until_unix_ns: int | None = None
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -225,6 +226,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         hold=circuit.hold,
         shortfalls=circuit.shortfalls,
         merged_books=circuit.merged_books,
+        until_unix_ns=circuit.until_unix_ns,
     )
 
 
@@ -257,6 +259,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         hold=record.hold,
         shortfalls=record.shortfalls,
         merged_books=record.merged_books,
+        until_unix_ns=record.until_unix_ns,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)

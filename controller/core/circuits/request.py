@@ -28,7 +28,7 @@ class PowerRequest(msgspec.Struct, frozen=True):
     Priorities that are not given follow that of the load. ``floor_w`` is kept over all of its circuits.
     ``proposed`` is tried first; neither it nor the ``owner`` is part of what the client asks for. With ``hold_ms`` the
     circuit is reserved for so long, and carries nothing until it is activated. ``explicit_route``: the links that it is
-    set up on, source first.
+    set up on, source first. At ``until_unix_ns`` it ends by itself.
     """
 
     request_id: str
@@ -47,6 +47,7 @@ class PowerRequest(msgspec.Struct, frozen=True):
     hold_ms: int | None = None
     explicit_route: tuple[str, ...] | None = None
     owner: str = ""
+    until_unix_ns: int | None = None
 
     def priorities(self, load_priority: int) -> tuple[int, int]:
         """Setup and hold (RFC 3209, 4.7): as given, or as the load's, with setup no higher than hold."""
@@ -119,6 +120,7 @@ class PowerRequest(msgspec.Struct, frozen=True):
             "hold_priority": self.hold_priority,
             "protect": self.protect,
             "setup_priority": self.setup_priority,
+            "until_unix_ns": self.until_unix_ns,
         }
         if any(value is not None for value in given.values()):
             content |= {key: value for key, value in given.items() if value is not None}
@@ -147,6 +149,7 @@ def asked_for(request: PowerRequest) -> str:
         "dedicated": request.dedicated or None,
         "hold_ms": request.hold_ms,
         "over": None if request.explicit_route is None else " ".join(request.explicit_route),
+        "until_unix_ns": request.until_unix_ns,
     }
     return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 

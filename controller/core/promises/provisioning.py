@@ -21,6 +21,7 @@ from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.programming.programming import Programmer
 from controller.core.promises.holding import Holder
+from controller.core.promises.lifetimes import Lifetimes
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
 from controller.core.promises.protector import Protector
@@ -30,6 +31,7 @@ from digitalgrid.reasons import Reason, RefusalCode
 # Circuits that may wait for their turn to be programmed: some ten seconds of a few routers that are late.
 MAX_QUEUED = 4096
 _HOLD_EXPIRED = "its hold has expired"
+_TIME_OVER = "its time is over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Provisioner:
         protected: ProtectedAdmission,
         protector: Protector,
         holder: Holder,
+        lifetimes: Lifetimes,
         programmer: Programmer,
         known_by_ns: int,
     ) -> None:
@@ -77,6 +80,7 @@ class Provisioner:
         self._protected = protected
         self._protector = protector
         self._holder = holder
+        self._lifetimes = lifetimes
         self._programmer = programmer
         self._known_by_ns = known_by_ns
 
@@ -84,6 +88,7 @@ class Provisioner:
         """Raise Refusal for what no state of the network could make right."""
         with self.excused_while_starting(now_ns):
             check_request(request, self._admission.view)
+        self._lifetimes.check(request, now_ns)
 
     def is_starting(self, now_ns: int) -> bool:
         return now_ns < self._known_by_ns
@@ -277,8 +282,10 @@ class Provisioner:
             requested_at_ns=now_ns,
             guard=Guard(request.protect, request.dedicated),
             owner=request.owner,
+            until_unix_ns=request.until_unix_ns,
         )
         self._book.add(circuit, request)
+        self._lifetimes.watch(circuit, now_ns)
         if request.hold_ms is not None:
             self._holder.hold(circuit, request.hold_ms, now_ns)
         return circuit
@@ -335,13 +342,16 @@ class Provisioner:
         return circuit
 
     def next_deadline_ns(self) -> int | None:
-        return self._holder.next_deadline_ns()
+        deadlines = (self._holder.next_deadline_ns(), self._lifetimes.next_deadline_ns())
+        return min((each for each in deadlines if each is not None), default=None)
 
     def on_timer(self, now_ns: int) -> None:
-        """Release the holds that nobody has activated in time."""
+        """Release the holds that nobody has activated in time, and what was asked for until now."""
         with self._book.together():
             for circuit in self._holder.expire(now_ns):
                 self._end(circuit, _HOLD_EXPIRED, now_ns)
+            for circuit in self._lifetimes.over(now_ns):
+                self._end(circuit, _TIME_OVER, now_ns)
 
     def _end(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Take it down, if it stands."""
@@ -364,6 +374,7 @@ class Provisioner:
 
     def take_down(self, circuit: Circuit, now_ns: int) -> None:
         """Drain and withdraw all that routers hold of a circuit."""
+        self._lifetimes.forget(circuit)
         self._protector.tend(circuit, now_ns)
         for generation in list(circuit.generations.values()):
             if generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):

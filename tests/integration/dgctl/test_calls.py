@@ -206,6 +206,27 @@ def test_a_hold_is_asked_for_and_shown_with_its_owner(
     assert in_vain.exit_code == 2 and "--wait" in in_vain.stderr
 
 
+def test_an_end_is_asked_for_as_a_time_and_shown(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    words = ("request", "--sink", "town", "--power", "2MW")
+    dgctl(*words)
+    assert not controller.requests[-1].request.HasField("until_unix_ns")
+    for text in ("2033-05-18T03:33:20+00:00", "2000000000"):
+        dgctl(*words, "--until", text)
+        assert controller.requests[-1].request.until_unix_ns == 2 * 10**18
+    dgctl("batch", "-", stdin="requests:\n  - {sink_id: town, power_w: 1e6, until_unix_ns: 7}\n")
+    assert controller.requests[-1].requests[0].until_unix_ns == 7
+    for text in ("tomorrow", "0", "-5", "9" * 30, "2033-13-01"):
+        in_vain = dgctl(*words, "--until", text)
+        assert in_vain.exit_code == 2 and "is no time" in in_vain.stderr, text
+    circuit = make_circuit()
+    circuit.until_unix_ns = 2 * 10**18
+    controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
+    ends = "until 2033-05-18 03:33:20.000 UTC; then it ends by itself"
+    assert ends in rows(dgctl("get", "7").stdout)
+
+
 def test_protection_is_asked_for_and_both_paths_and_the_second_word_are_shown(
     dgctl: Any, controller: Any, make_circuit: Any
 ) -> None:

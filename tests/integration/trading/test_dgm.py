@@ -115,6 +115,30 @@ def test_a_second_one_on_the_same_state_ends_and_the_first_goes_on(dgm: MarketDa
         operator.deposit("ann", 1, "after the second")
 
 
+@pytest.mark.parametrize("dgm", [2], indirect=True)
+def test_a_circuit_ends_with_its_interval_though_the_exchange_never_comes_back(
+    dgm: MarketDaemon, controller: str
+) -> None:
+    """It is settled all the same, by what routers had counted, once the exchange is there again."""
+    trade = agreed(dgm)
+    with dgm.client("ann") as ann:
+        wait_for(lambda: now(ann, trade).delivery == "active")
+    dgm.kill()
+    with PowerClient(controller) as power:
+        (circuit,) = power.list_circuits(trade.request_id, include_ended=True).circuits
+        assert circuit.admin_up
+        wait_for(lambda: not power.list_circuits(trade.request_id).circuits)
+        ended_circuit = power.get_circuit(circuit.circuit_id)
+        assert ended_circuit.reason == "its time is over"
+        # It was not cut short: the exchange's clock may be behind.
+        interval = trade.interval
+        assert ended_circuit.until_unix_ns >= interval.start_unix_ns + interval.length_ns
+    dgm.start()
+    trade = ended(dgm, trade)
+    assert trade.state == pb.TRANSACTION_STATE_SETTLED, trade
+    check_books(dgm, controller, trade)
+
+
 # There is time for a slow machine to start the daemon again before the interval begins.
 @pytest.mark.parametrize("dgm", [4], indirect=True)
 def test_killed_where_it_hurts_it_goes_on_where_it_was(dgm: MarketDaemon, controller: str) -> None:

@@ -405,8 +405,16 @@ class PromisesOfHolds(Promises):
     protects = (None, Against.LINK)
 
     @precondition(lambda self: self.up)
-    @rule(sink=INDEX, power_w=POWERS_W, ttl_ms=DURATIONS_MS, split=st.booleans())
-    def hold(self, sink: int, power_w: float, ttl_ms: int, split: bool) -> None:
+    @rule(
+        sink=INDEX,
+        power_w=POWERS_W,
+        ttl_ms=DURATIONS_MS,
+        split=st.booleans(),
+        life_ms=st.none() | DURATIONS_MS,
+    )
+    def hold(
+        self, sink: int, power_w: float, ttl_ms: int, split: bool, life_ms: int | None
+    ) -> None:
         against = self.protects[len(self.sent) % 2]
         request = PowerRequest(
             f"request-{len(self.sent)}",
@@ -415,6 +423,7 @@ class PromisesOfHolds(Promises):
             allow_split=split,
             protect=against,
             hold_ms=ttl_ms,
+            until_unix_ns=None if life_ms is None else self.network.now_ns + life_ms * NS_PER_MS,
         )
         self.sent.append(request)
         before = {key: each.last_generation for key, each in self._circuits.items()}

@@ -52,6 +52,10 @@ def circuits_live(network: SimulatedNetwork, life: int) -> None:
             floor_w=1e5 if number % 2 else 0.0,
             protect=(None, Against.LINK, Against.ROUTER)[number % 3],
             hold_ms=3000 if number in (2, 4) else None,
+            # Some end within this life, others long after they are released.
+            until_unix_ns=network.now_ns + (5, 10**6)[number % 2] * NS_PER_S
+            if number % 5 < 3
+            else None,
         )
         with suppress(Refusal):
             network.request(request)

@@ -23,6 +23,7 @@ from controller.core.circuits.request import PowerRequest
         PowerRequest("a", "town", 1e6, hold_ms=7),
         PowerRequest("a", "town", 1e6, explicit_route=("x", "y")),
         PowerRequest("a", "town", 1e6, explicit_route=()),
+        PowerRequest("a", "town", 1e6, until_unix_ns=10**18),
     ],
 )
 def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: PowerRequest) -> None:
@@ -39,6 +40,7 @@ def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: Power
         "proposed": None,
         "hold_ms": None,
         "explicit_route": None,
+        "until_unix_ns": None,
     }
     # Whoever asks again asks for the same.
     del fields["owner"]

@@ -72,6 +72,26 @@ async def test_a_hold_is_reserved_for_its_owner_until_it_is_activated() -> None:
 
 
 @in_loop
+async def test_a_circuit_says_until_when_it_was_asked_for_and_an_end_that_is_over_is_refused() -> (
+    None
+):
+    async with northbound() as api:
+        until_unix_ns = time.time_ns() + 10**12
+        asked = power_request("town", 2e6, until_unix_ns=until_unix_ns)
+        (circuit,) = (await api.client.request_power(asked)).circuits
+        assert circuit.until_unix_ns == until_unix_ns
+        (endless,) = (await api.client.request_power(power_request("works", 1e6))).circuits
+        assert not endless.HasField("until_unix_ns")
+        for over_unix_ns in (-(2**63), 0, 1):
+            with pytest.raises(RequestRefused) as refused:
+                await api.client.request_power(
+                    power_request("town", 1e6, until_unix_ns=over_unix_ns)
+                )
+            assert refused.value.reason == Reason.END_PASSED
+            assert [each.field for each in refused.value.violations] == ["until_unix_ns"]
+
+
+@in_loop
 async def test_an_activation_of_nothing_is_refused() -> None:
     async with northbound() as api:
         with pytest.raises(RequestRefused) as unknown:

@@ -126,6 +126,8 @@ def test_a_hold_is_the_same_request_each_time_and_names_meters_as_the_grid_does(
     assert list(first.explicit_route.link_ids) == ["r1-r2", "r2-r3"]
     # From two seconds before 997 s until five into the interval.
     assert first.hold.ttl_ms == 10_000
+    # Whether or not anybody releases it.
+    assert first.until_unix_ns == INTERVAL.end_ns + 5 * S
     # 370 kW at 1 and 360 kW at 2.5 per MWh, of 360 kW delivered, rounded down; what is lost, and a tolerance.
     assert held[0] == Held(
         "7", 1_050_000, MicroPerKwh(3_527), Millijoule(180_000_000 * 1_005 // 1_000 + MJ_PER_WH)
