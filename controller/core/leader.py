@@ -248,9 +248,8 @@ class Leader(Core):
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
         self._network.lateness.note_heard(router_id, now_ns, status.late_ns)
-        # Only what the sink's own router says of a generation that stands is kept; a stranger's words fill nothing.
-        if self._parts.programmer.sink_of(status.key) == router_id:
-            self._network.measure(router_id, status)
+        # Who was deposed hears of what others have decided before it hears that, and is not told again.
+        self._network.measure(router_id, status, self._parts.programmer.sink_of)
         self._parts.keeper.hear(router_id, status, now_ns)
         self._settle(now_ns)
 

@@ -156,7 +156,7 @@ class Replica(Core):
         """A standby asks for no tables."""
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
-        self._network.measure(router_id, status)
+        self._network.measure(router_id, status, self._sink_of)
         circuit = self._book.circuits.get(status.key.circuit_id)
         at_unix_ns = self._book.audit.at_unix_ns
         if note_missing(self._network, circuit, router_id, status, at_unix_ns):
@@ -170,6 +170,12 @@ class Replica(Core):
             self._measure(circuit, status)
             show_protection(self._view, circuit)
             self._effects.append(CircuitChanged(circuit.circuit_id))
+
+    def _sink_of(self, key: CircuitGeneration) -> str | None:
+        """The router where a generation ends; None for one that is not known."""
+        circuit = self._book.circuits.get(key.circuit_id)
+        generation = circuit.generations.get(key.generation) if circuit is not None else None
+        return generation.route.sink_router_id if generation is not None else None
 
     def _measure(self, circuit: Circuit, status: CircuitStatus) -> None:
         """Show the circuit as its sink measures it."""

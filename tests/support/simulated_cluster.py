@@ -1,6 +1,7 @@
 """A leader and a standby over one simulated network: the standby hears what becomes durable, and every router.
 
-Each router has a session with both. What is under way to either is lost with it.
+Each router has a session with both. What is under way to either is lost with it. A leader that was deposed takes the
+standby's place, and takes itself for the leader until it notices.
 """
 
 from collections import deque
@@ -8,13 +9,14 @@ from collections import deque
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.records import CircuitRecord, StateChange, StoredState, to_record
 from controller.core.controller import Controller
-from controller.core.messages import CircuitStatus
+from controller.core.messages import CircuitStatus, TransactionResult
 from controller.core.network.network import Network
 from controller.core.replica import Replica
+from controller.core.role import Core
 from controller.core.settings import CoreSettings
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import RouterLsa
-from tests.support.simulated_network import Session, SimulatedNetwork, SyncDone
+from tests.support.simulated_network import FromRouter, Session, SimulatedNetwork, SyncDone
 
 ToStandby = RouterLsa | SyncDone | CircuitStatus
 
@@ -39,7 +41,9 @@ class SimulatedCluster(SimulatedNetwork):
 
     def __init__(self, grid: Grid, settings: CoreSettings | None = None) -> None:
         self.standby: Replica | None = None
-        self.standby_sessions: dict[str, deque[ToStandby]] = {}
+        # Led before, and has not noticed that another does: it hears routers in the standby's place.
+        self.deposed: Controller | None = None
+        self.standby_sessions: dict[str, deque[FromRouter]] = {}
         # Durable, and not with the standby yet.
         self.changes: deque[StateChange] = deque()
         super().__init__(grid, settings)
@@ -48,10 +52,13 @@ class SimulatedCluster(SimulatedNetwork):
     def start_standby(self) -> None:
         """A new one, which is given the state as it is now; routers dial it as well."""
         self.standby = Replica(Network(self.settings.lsa_max_age_ns), self.now_ns)
-        self.changes.clear()
-        self.standby.on_state(self._durable())
+        self._catch_up(self.standby)
         for router_id in self.sessions:
             self._dial_standby(router_id)
+
+    def _catch_up(self, standby: Replica) -> None:
+        self.changes.clear()
+        standby.on_state(self._durable())
 
     def _durable(self) -> StoredState:
         store = self.store
@@ -69,23 +76,30 @@ class SimulatedCluster(SimulatedNetwork):
     def _follow(self, count: int) -> None:
         self.changes.extend(change for _, change in list(self.store.pending)[:count])
 
+    @property
+    def _beside(self) -> Core | None:
+        """Whoever hears routers beside the leader."""
+        return self.deposed or self.standby
+
     def _dial_standby(self, router_id: str) -> None:
-        assert self.standby is not None
+        beside = self._beside
+        assert beside is not None
         self.now_ns += 1
         router = self.grid.routers[router_id]
-        self.standby.on_connected(router_id, self.now_ns, capabilities=router.capabilities)
+        beside.on_connected(router_id, self.now_ns, capabilities=router.capabilities)
         self.standby_sessions[router_id] = deque([router.lsa(), *router.said(), SyncDone()])
 
     def connect(self, router_id: str) -> None:
         super().connect(router_id)
-        if self.standby is not None:
+        if self._beside is not None:
             self._dial_standby(router_id)
 
     def disconnect(self, router_id: str) -> None:
         super().disconnect(router_id)
-        if self.standby is not None and self.standby_sessions.pop(router_id, None) is not None:
+        beside = self._beside
+        if beside is not None and self.standby_sessions.pop(router_id, None) is not None:
             self.now_ns += 1
-            self.standby.on_disconnected(router_id, self.now_ns)
+            beside.on_disconnected(router_id, self.now_ns)
 
     def report(self) -> None:
         before = {key: len(each.to_controller) for key, each in self.sessions.items()}
@@ -106,18 +120,20 @@ class SimulatedCluster(SimulatedNetwork):
                 heard.extend(each for each in said if isinstance(each, ToStandby))
 
     def deliver_to_standby(self, router_id: str) -> None:
-        standby = self.standby
-        assert standby is not None
+        beside = self._beside
+        assert beside is not None
         message = self.standby_sessions[router_id].popleft()
         self.now_ns += 1
         match message:
             case RouterLsa():
-                standby.on_lsa(message, self.now_ns)
+                beside.on_lsa(message, self.now_ns)
             case SyncDone():
-                standby.on_sync_done(router_id, self.now_ns)
+                beside.on_sync_done(router_id, self.now_ns)
             case CircuitStatus():
-                standby.on_status(router_id, message, self.now_ns)
-        standby.take_effects()
+                beside.on_status(router_id, message, self.now_ns)
+            case TransactionResult():
+                beside.on_result(router_id, message, self.now_ns)
+        beside.take_effects()
 
     def apply_change(self) -> None:
         assert self.standby is not None
@@ -125,16 +141,25 @@ class SimulatedCluster(SimulatedNetwork):
         self.standby.take_effects()
 
     def inform_standby(self) -> None:
-        """Everything that is under way to it arrives."""
-        while self.changes:
+        """Everything that is under way to it arrives, last that it was deposed, if it was."""
+        while self.changes and self.deposed is None:
             self.apply_change()
+        self.hear_beside()
+        self.notice()
+
+    def hear_beside(self) -> None:
+        """What routers have said to whoever does not lead arrives."""
         for router_id, messages in self.standby_sessions.items():
             while messages:
                 self.deliver_to_standby(router_id)
 
-    def deliver_all(self) -> None:
+    def deliver_to_leader(self) -> None:
+        """What is under way between routers, leader and store arrives, and nothing else."""
         super().deliver_all()
-        if self.standby is not None:
+
+    def deliver_all(self) -> None:
+        self.deliver_to_leader()
+        if self._beside is not None:
             self.inform_standby()
 
     # Roles
@@ -144,6 +169,35 @@ class SimulatedCluster(SimulatedNetwork):
 
         It has followed all that is durable, and goes on with its own sessions and what is under way in them.
         """
+        self._succeed(written)
+        self.start_standby()
+
+    def depose(self, written: int) -> None:
+        """Likewise, but the leader lives: what it does decides nothing any more, until it notices and stands by."""
+        deposed, sessions = self.core, self.sessions
+        self._succeed(written)
+        self.deposed = deposed
+        self.standby_sessions = {key: each.to_controller for key, each in sessions.items()}
+
+    def wake_deposed(self) -> None:
+        """What it waited for has taken too long by now."""
+        deposed = self.deposed
+        assert deposed is not None
+        due_ns = deposed.next_deadline_ns()
+        if due_ns is not None and due_ns <= self.now_ns:
+            self.now_ns += 1
+            deposed.on_timer(self.now_ns)
+            deposed.take_effects()
+
+    def notice(self) -> None:
+        """Who was deposed, if anybody, stands by from now on, in the sessions that it has."""
+        if self.deposed is not None:
+            self.standby = Replica.succeeding(self.deposed, self.now_ns)
+            self.deposed = None
+            self._catch_up(self.standby)
+
+    def _succeed(self, written: int) -> None:
+        self.notice()
         standby = self.standby
         assert standby is not None
         self._follow(written)
@@ -170,4 +224,3 @@ class SimulatedCluster(SimulatedNetwork):
             followed=True,
         )
         self._carry_out()
-        self.start_standby()

@@ -4,7 +4,7 @@ operators take out of service.
 It outlives a change of roles: a standby has it ready when it is to lead.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -205,15 +205,26 @@ class Network:
         """As it was when :meth:`view` was last called."""
         return self._views.last
 
-    def measure(self, router_id: str, status: CircuitStatus) -> None:
-        """What a router measures at one of its loads."""
+    def measure(
+        self,
+        router_id: str,
+        status: CircuitStatus,
+        sink_of: Callable[[CircuitGeneration], str | None],
+    ) -> None:
+        """What a router measures at one of its loads.
+
+        Also of what is not known: another may lead by now and have decided it, which is news here later than there. So
+        it is by ``sink_of`` only where there is too much that what a router says of others' goes again.
+        """
         session = self._sessions.get(router_id)
         if session is None:
             return
         if status.state is FlowState.DRAINED:
             session.forget_selected(status.key)
         if status.key not in session.measured and len(session.measured) >= MAX_MEASURED:
-            return
+            self._drop_others(router_id, sink_of)
+            if len(session.measured) >= MAX_MEASURED:
+                return
         session.measured.add(status.key)
         if status.state is FlowState.SWITCHED:
             self._leave_others(router_id, status.key)
@@ -224,6 +235,16 @@ class Network:
         if known is None:
             known = said[router_id] = _Measured()
         known.note(status)
+
+    def _drop_others(
+        self, router_id: str, sink_of: Callable[[CircuitGeneration], str | None]
+    ) -> None:
+        """Nothing is kept of what a router has said of generations that are over, or end elsewhere."""
+        session = self._sessions[router_id]
+        for key in [each for each in session.measured if sink_of(each) != router_id]:
+            session.measured.discard(key)
+            session.forget_selected(key)
+            self._drop(key, router_id)
 
     def _leave_others(self, router_id: str, selected: CircuitGeneration) -> None:
         """A sink that selects one generation has left the one that it had selected before."""

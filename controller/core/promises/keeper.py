@@ -170,7 +170,9 @@ class Keeper:
                 # A standby may have waited for this router to let go, and others never may.
                 self._protector.tend(circuit, now_ns)
             case Gone():
-                self._network.forget(outcome.key)
+                if outcome.withdrawn is not None:
+                    # Of one that routers never ran, what is said is of another that has its number from a successor.
+                    self._network.forget(outcome.key)
                 self._provisioner.finish_if_gone(circuit)
                 self._mover.freed(circuit, now_ns)
                 self._preempter.gone(outcome.key)

@@ -117,7 +117,7 @@ class Failover(RuleBasedStateMachine):
     def make_durable(self, count: int) -> None:
         self.network.make_durable(count)
 
-    @precondition(lambda self: self.network.changes)
+    @precondition(lambda self: self.network.changes and self.network.deposed is None)
     @rule()
     def tell_standby_of_a_change(self) -> None:
         self.network.apply_change()
@@ -170,6 +170,21 @@ class Failover(RuleBasedStateMachine):
     def fail_over(self, written: int) -> None:
         self.network.fail_over(written)
         self.keeps_what_is_durable()
+
+    @rule(written=st.integers(0, 5))
+    def depose(self, written: int) -> None:
+        self.network.depose(written)
+        self.keeps_what_is_durable()
+
+    @precondition(lambda self: self.network.deposed is not None)
+    @rule()
+    def wake_deposed(self) -> None:
+        self.network.wake_deposed()
+
+    @precondition(lambda self: self.network.deposed is not None)
+    @rule()
+    def notice(self) -> None:
+        self.network.notice()
 
     @rule(written=st.integers(0, 5))
     def fail_over_while_all_is_well(self, written: int) -> None:

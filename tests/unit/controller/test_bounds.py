@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -89,16 +90,19 @@ def _statuses_of_one_session() -> Iterable[int]:
     network = Network(90 * NS_PER_S)
     network.connect("x")
     for number in range(network_module.MAX_MEASURED + 1000):
-        network.measure("x", CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED))
+        status = CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED)
+        # All that it is said of ends there.
+        network.measure("x", status, lambda _: "x")
     yield len(network._measured) - network_module.MAX_MEASURED
 
 
 def _statuses_of_what_the_leader_does_not_know() -> Iterable[int]:
     simulated = SimulatedNetwork.running(diamond())
     simulated.deliver_all()
-    for number in range(10_000):
-        simulated.tell("r1", CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED))
-    yield len(simulated.core._network._measured)
+    with patch.object(network_module, "MAX_MEASURED", 100):
+        for number in range(1000):
+            simulated.tell("r1", CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED))
+    yield len(simulated.core._network._measured) - 100
 
 
 def _ids_that_were_once_asked_for() -> Iterable[int]:
@@ -256,3 +260,16 @@ def test_the_documented_bounds_are_those_of_the_program() -> None:
     ):
         assert f"{figure:,}" in text
     assert CoreSettings().forget_routers_after_ns == 0
+
+
+def test_what_a_router_says_of_what_is_over_leaves_room_for_what_its_sinks_measure() -> None:
+    network = Network(90 * NS_PER_S)
+    network.connect("x")
+    network.connect("y")
+    stands = CircuitGeneration(1001, 1)
+    with patch.object(network_module, "MAX_MEASURED", 100):
+        for number in range(1002):
+            status = CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED)
+            network.measure("x", status, lambda key: "x" if key == stands else "y")
+        (heard,) = network.measured_of(stands, "x")
+    assert heard.state is FlowState.ACTUATED
