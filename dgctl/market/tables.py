@@ -160,7 +160,7 @@ def clearing(cleared: pb.Clearing) -> Sequence[Part]:
     checked = "checked" if cleared.verified else f"NOT RIGHT: {cleared.verification}"
     parts: list[Part] = [
         f"interval from {wording.begins(interval.interval)}, {interval.mechanism}: {_traded(cleared)},"
-        f" matches: {len(cleared.matches)}, welfare: {wording.money(cleared.welfare_nano)}, rounds:"
+        f" matches: {_count(cleared)}, welfare: {wording.money(cleared.welfare_nano)}, rounds:"
         f" {max(1, cleared.rounds)}, took {format_duration_ns(cleared.took_ns)}",
         Styled(f"certificate: {checked}", "" if cleared.verified else "red"),
     ]
@@ -170,11 +170,24 @@ def clearing(cleared: pb.Clearing) -> Sequence[Part]:
         parts += ["", _matches(cleared.matches)]
     if cleared.unmatched:
         parts += ["", _unmatched(cleared.unmatched)]
+    if cleared.matches_left_out or cleared.unmatched_left_out:
+        parts += ["", Styled(_left_out(cleared), "dim")]
     return parts
 
 
+def _left_out(cleared: pb.Clearing) -> str:
+    return (
+        f"and {cleared.matches_left_out} matches and {cleared.unmatched_left_out} orders that went without: more than"
+        " an answer has room for; see `dgctl market trades --interval` and `dgctl market tenders` once it is cleared"
+    )
+
+
 def _traded(cleared: pb.Clearing) -> str:
-    return wording.energy(sum(match.wh for match in cleared.matches))
+    return wording.energy(sum(match.wh for match in cleared.matches) + cleared.wh_left_out)
+
+
+def _count(cleared: pb.Clearing) -> int:
+    return len(cleared.matches) + cleared.matches_left_out
 
 
 def _prices(prices: Iterable[pb.MarketPrice]) -> Columns:
@@ -219,7 +232,7 @@ def _clearings(answer: pb.ListClearingsResponse) -> Parts:
         table.add_row(
             wording.begins(each.interval.interval),
             each.interval.mechanism,
-            str(len(each.matches)),
+            str(_count(each)),
             _traded(each),
             told if len(prices) < 2 else f"{told} to {wording.price(prices[-1])}",
             wording.money(each.welfare_nano),

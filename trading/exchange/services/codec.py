@@ -1,6 +1,7 @@
 """Messages of a market's API from what the market has, and back. Nothing is decided here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.core.orders import ANY_WAY, Constraints, Interval, Order, Side, Tender, TimeInForce
@@ -13,6 +14,14 @@ from trading.market.records import ClearingRecord, OrderRecord, TradeRecord
 from trading.market.sessions import TradeRow
 from trading.mechanisms.mechanism import Clearing, Match, Price, Unmatched
 from trading.reasons import MarketReason, Refused
+
+R = TypeVar("R")
+
+# Bytes of the matches of a clearing that an answer has, and of the orders that went without: some thousands of each,
+# with prices beside them less than the 4 MiB that gRPC's clients take where nobody tells them otherwise.
+_MOST_OF_CLEARING = 512 * 1024
+# Bytes that the numbers of a match take at most.
+_NUMBERS_OF_ROW = 70
 
 _SIDES = {pb.SIDE_BUY: Side.BUY, pb.SIDE_SELL: Side.SELL}
 _SIDES_TO_PB = {side: number for number, side in _SIDES.items()}
@@ -183,12 +192,14 @@ def clearing_to_pb(clearing: Clearing, faults: Iterable[str], took_ns: int) -> p
 
 
 def _clearing(
-    matches: Iterable[Match],
+    matches: Sequence[Match],
     prices: Iterable[Price],
-    unmatched: Iterable[Unmatched],
+    unmatched: Sequence[Unmatched],
     faults: Iterable[str],
 ) -> pb.Clearing:
     said = "; ".join(faults)
+    told, rest = _fitting(matches, lambda each: sum(len(id_.encode()) + 3 for id_ in each.path))
+    without, others = _fitting(unmatched, lambda each: len(each.reason))
     return pb.Clearing(
         matches=[
             pb.Match(
@@ -200,17 +211,30 @@ def _clearing(
                 injected_wh=each.injected_wh,
                 path=each.path,
             )
-            for each in matches
+            for each in told
         ],
         prices=[
             pb.MarketPrice(router_id=each.router_id, micro_per_kwh=each.price) for each in prices
         ],
         unmatched=[
-            pb.UnmatchedOrder(seq=each.seq, wh=each.wh, reason=each.reason) for each in unmatched
+            pb.UnmatchedOrder(seq=each.seq, wh=each.wh, reason=each.reason) for each in without
         ],
         verified=not said,
         verification=said,
+        matches_left_out=len(rest),
+        wh_left_out=sum(each.wh for each in rest),
+        unmatched_left_out=len(others),
     )
+
+
+def _fitting(rows: Sequence[R], text: Callable[[R], int]) -> tuple[Sequence[R], Sequence[R]]:
+    """Those that an answer has room for, and the others. ``text``: how long the words of one are."""
+    room = _MOST_OF_CLEARING
+    for number, row in enumerate(rows):
+        room -= _NUMBERS_OF_ROW + text(row)
+        if room < 0:
+            return rows[:number], rows[number:]
+    return rows, ()
 
 
 def record_of_trade(row: TradeRow) -> TradeRecord:

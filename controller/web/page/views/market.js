@@ -107,13 +107,13 @@ const isFirst = ({ rounds }) => Number(rounds) < 2;
 const isNodal = (clearing) => clearing.prices.some((each) => each.router_id);
 
 function Clearing({ of, chosen }) {
-  const wh = of.matches.reduce((sum, each) => sum + Number(each.wh), 0);
+  const wh = of.matches.reduce((sum, each) => sum + Number(each.wh), Number(of.wh_left_out || 0));
   const all = of.prices.map((each) => Number(each.micro_per_kwh));
   const [least, most] = [Math.min(...all), Math.max(...all)];
   const range = !all.length ? "nothing traded" : least === most ? `at ${price(least)}` : `at ${price(least)} to ${price(most)}`;
   const nodal = isNodal(of);
   return html`<li><button aria-pressed=${chosen} onClick=${() => go({ params: { of: keyOf(of) } })}>
-      <b>${timeOf(of.interval.interval.start_unix_ns)}</b> ${of.interval.mechanism} <span>${wattHours(wh)} in ${counted(of.matches.length, "match", "matches")} ${range}</span></button>
+      <b>${timeOf(of.interval.interval.start_unix_ns)}</b> ${of.interval.mechanism} <span>${wattHours(wh)} in ${counted(of.matches.length + Number(of.matches_left_out || 0), "match", "matches")} ${range}</span></button>
     <small class=${of.verified ? "tone-ok" : "tone-alarm"}><${Glyph} name=${of.verified ? "dot" : "cross"} /> ${of.verified ? "verified" : `not verified: ${of.verification || "nobody has looked"}`}</small>
     <small>${Number(of.rounds) > 1 ? `round ${of.rounds}, ` : ""}welfare ${money(of.welfare_nano)}, ${counted(of.unmatched.length, "order")} not matched, decided in ${duration(msOf(of.took_ns))}</small>
     ${chosen && isFirst(of) && html`<${Curves} of=${of} key=${keyOf(of)} />`}
@@ -128,7 +128,7 @@ function Curves({ of }) {
   const seqs = new Set(orders.map(({ seq }) => seq));
   // Newer ones of other intervals may have pushed some of them out.
   if (!orders.length || of.matches.some((each) => !seqs.has(each.buy_seq) || !seqs.has(each.sell_seq))) return null;
-  const wh = of.matches.reduce((sum, each) => sum + Number(each.wh), 0);
+  const wh = of.matches.reduce((sum, each) => sum + Number(each.wh), Number(of.wh_left_out || 0));
   const ends = of.matches.flatMap((each) => [Number(each.buyer_micro_per_kwh), Number(each.seller_micro_per_kwh)]);
   const traded = wh ? { wh, bid: Math.max(...ends), ask: Math.min(...ends) } : null;
   return html`<${Depth} bids=${levelsOf(orders, "SIDE_BUY")} asks=${levelsOf(orders, "SIDE_SELL")} traded=${traded} />`;
