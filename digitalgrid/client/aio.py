@@ -2,15 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from types import TracebackType
-from typing import Any, Self
 
 import grpc
 
-from digitalgrid.channels import asyncio_channel
-from digitalgrid.client.asking import Method
+from digitalgrid.client.asking_async import AsyncClient
 from digitalgrid.client.calls import (
     WATCH_AGAIN_S,
     ActivationWait,
@@ -23,38 +20,17 @@ from digitalgrid.client.calls import (
     with_request_id,
 )
 from digitalgrid.client.defaults import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
-from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
-from digitalgrid.client.servers import Attempts, Servers
+from digitalgrid.client.errors import ControllerUnreachable
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.places import Place
-from digitalgrid.tracing.context import of_caller
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
-class AsyncPowerClient:
+class AsyncPowerClient(AsyncClient[Connection]):
     """Asks one controller for power from an asyncio loop; the calls are those of :class:`PowerClient`."""
 
     def __init__(self, server: str = DEFAULT_SERVER, *, timeout_s: float = DEFAULT_TIMEOUT_S):
-        self._timeout_s = timeout_s
-        self._servers = Servers(server)
-        self._metadata = who_asks()
-        self._connections: dict[str, Connection] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        for connection in self._connections.values():
-            await connection.channel.close()
-        self._connections.clear()
+        super().__init__(server, timeout_s, Connection, channel_options, who_asks())
 
     async def request_power(self, request: pb.PowerRequest) -> pb.RequestPowerResponse:
         answer: pb.RequestPowerResponse = await self._call(
@@ -129,12 +105,9 @@ class AsyncPowerClient:
         # How much is given at a time is for the controller to say.
         request = pb.ListCircuitsRequest(request_id=request_id, include_ended=include_ended)
         listed = pb.ListCircuitsResponse()
-        while True:
-            page = await self._call(lambda to: to.power.ListCircuits, request)
+        async for page in self._pages(lambda to: to.power.ListCircuits, request):
             listed.circuits.extend(page.circuits)
-            if not page.next_page_token:
-                return listed
-            request.page_token = page.next_page_token
+        return listed
 
     async def list_registers(
         self,
@@ -152,12 +125,9 @@ class AsyncPowerClient:
             until_unix_ns=until_unix_ns,
         )
         listed: list[pb.FinalRegister] = []
-        while True:
-            page = await self._call(lambda to: to.power.ListRegisters, request)
+        async for page in self._pages(lambda to: to.power.ListRegisters, request):
             listed.extend(page.registers)
-            if not page.next_page_token:
-                return listed
-            request.page_token = page.next_page_token
+        return listed
 
     async def watch_circuits(
         self, request_id_prefix: str = "", *, timeout_s: float | None = None
@@ -264,45 +234,3 @@ class AsyncPowerClient:
                 if self._servers.count == 1:
                     raise
             await asyncio.sleep(WATCH_AGAIN_S)
-
-    def _to(self, address: str) -> Connection:
-        """The connection to a controller; made at the first call."""
-        if address not in self._connections:
-            options = channel_options(self._servers.count)
-            self._connections[address] = Connection(asyncio_channel(address, options))
-        return self._connections[address]
-
-    async def _call(self, method: Method[Connection], request: Any) -> Any:
-        """Ask whoever leads. A call that is repeated elsewhere changes nothing twice."""
-        attempts = Attempts(self._servers, self._timeout_s, time.monotonic())
-        while True:
-            call = method(self._to(self._servers.current))
-            try:
-                return await call(
-                    request,
-                    timeout=attempts.remaining_s(time.monotonic()),
-                    metadata=(*self._metadata, *of_caller()),
-                )
-            except grpc.RpcError as rpc_error:
-                error = from_rpc_error(rpc_error, self._servers.current)
-                pause_s = attempts.pause_s(error, time.monotonic())
-                if pause_s is None:
-                    raise error from rpc_error
-            await asyncio.sleep(pause_s)
-
-    async def _stream(
-        self, method: Method[Connection], request: Any, timeout_s: float | None
-    ) -> AsyncGenerator[Any]:
-        call = method(self._to(self._servers.current))(
-            request, timeout=timeout_s, metadata=self._metadata
-        )
-        try:
-            async for answer in call:
-                yield answer
-        except grpc.RpcError as error:
-            asked = self._servers.current
-            # Who watches again asks another.
-            self._servers.next()
-            raise from_rpc_error(error, asked) from error
-        finally:
-            call.cancel()

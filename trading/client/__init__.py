@@ -1,11 +1,13 @@
-"""The client library of a market, blocking; and what anybody can check of its ledger without asking it."""
+"""The client library of a market, blocking and for asyncio; what anybody can check of its ledger without asking it."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trading.client.blocking import MarketClient, Undecided
+    from trading.client.aio import AsyncMarketClient
+    from trading.client.blocking import MarketClient
     from trading.client.checking import BadLog, Checked, check_log
+    from trading.client.deciding import Undecided
     from trading.client.defaults import DEFAULT_MARKET
     from trading.client.receipts import BadReceipt, Proved, check_receipt
     from trading.client.signing import Signer
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MARKET",
+    "AsyncMarketClient",
     "BadLog",
     "BadReceipt",
     "Checked",
@@ -29,6 +32,7 @@ __all__ = [
 
 # Imported when they are asked for: who only reads help needs no gRPC and no cryptography.
 _MODULES = {
+    "AsyncMarketClient": "aio",
     "BadLog": "checking",
     "BadReceipt": "receipts",
     "Checked": "checking",
@@ -37,7 +41,7 @@ _MODULES = {
     "Proved": "receipts",
     "Seen": "witnessing",
     "Signer": "signing",
-    "Undecided": "blocking",
+    "Undecided": "deciding",
     "check_log": "checking",
     "check_receipt": "receipts",
     "read_seen": "witnessing",

@@ -6,32 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import grpc
-
 from digitalgrid.client.asking import BlockingClient, Method
-from digitalgrid.client.errors import PowerError, RequestRefused
+from digitalgrid.client.errors import RequestRefused
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
-from trading.client.calls import Connection, channel_options
-from trading.client.deciding import is_decided
+from trading.client.calls import (
+    CLEARINGS,
+    ENTRIES,
+    LOOK_AGAIN_S,
+    PAGE,
+    SIGNED_AT_MOST,
+    Connection,
+    channel_options,
+    refusal_of,
+)
+from trading.client.deciding import is_decided, undecided
 from trading.client.defaults import DEFAULT_MARKET, DEFAULT_TIMEOUT_S
 from trading.client.signing import Signer
 from trading.ledger.mandates import Request
 from trading.reasons import MarketReason
-
-# How often a request is signed where another program of the same party used a later nonce meanwhile, or its own answer
-# was lost. Each is idempotent: what was done already is answered as it was.
-_SIGNED_AT_MOST = 3
-# Pause (s) between looks at an order that is waited for.
-_LOOK_AGAIN_S = 0.2
-# Entries of a log, and rows of a list, that are asked for at a time; and clearings, which are longer.
-_ENTRIES = _PAGE = 1_000
-_CLEARINGS = 16
-
-
-class Undecided(RequestRefused):
-    """An order was taken, and is neither matched nor over within the time that it was waited for."""
 
 
 class MarketClient(BlockingClient[Connection]):
@@ -71,7 +65,7 @@ class MarketClient(BlockingClient[Connection]):
     def create_tenders(self, tenders: Iterable[pb.Tender]) -> list[pb.TenderResult]:
         """Several in order, each taken or refused by itself; those that are taken are durable."""
         wanted = list(tenders)
-        for _ in range(_SIGNED_AT_MOST):
+        for _ in range(SIGNED_AT_MOST):
             request = pb.CreateTendersRequest(tenders=wanted)
             signed = self._signed("CreateTenders", request, len(wanted))
             answer: pb.CreateTendersResponse = self._call(
@@ -86,7 +80,7 @@ class MarketClient(BlockingClient[Connection]):
         """One; raises RequestRefused where it is not taken."""
         (result,) = self.create_tenders([tender])
         if result.HasField("refusal"):
-            raise _refused(result.refusal)
+            raise refusal_of(result.refusal)
         return result.order
 
     def cancel_tender(self, order_id: str) -> pb.Order:
@@ -106,7 +100,7 @@ class MarketClient(BlockingClient[Connection]):
         return list(islice(orders, newest))
 
     def _tenders(self, request: pb.ListTendersRequest, newest: int | None) -> Iterator[pb.Order]:
-        request.page_size = min(newest or _PAGE, _PAGE)
+        request.page_size = min(newest or PAGE, PAGE)
         for page in self._pages(lambda to: to.market.ListTenders, request):
             yield from page.orders
 
@@ -130,12 +124,8 @@ class MarketClient(BlockingClient[Connection]):
             if is_decided(seen, trades):
                 return seen, trades
             if time.monotonic() >= deadline_s:
-                raise Undecided(
-                    grpc.StatusCode.DEADLINE_EXCEEDED,
-                    f"order {order.tender.order_id} is not decided after {timeout_s:g} s: {seen.open_wh} Wh of it"
-                    f" wait, {seen.matched_wh} Wh are matched",
-                )
-            time.sleep(_LOOK_AGAIN_S)
+                raise undecided(seen, timeout_s)
+            time.sleep(LOOK_AGAIN_S)
 
     def _as_it_is(self, order: pb.Order) -> pb.Order:
         for each in self._tenders(pb.ListTendersRequest(party=order.party), None):
@@ -172,7 +162,7 @@ class MarketClient(BlockingClient[Connection]):
 
     def list_clearings(self, newest: int) -> list[pb.Clearing]:
         """The newest first."""
-        request = pb.ListClearingsRequest(page_size=min(newest, _CLEARINGS))
+        request = pb.ListClearingsRequest(page_size=min(newest, CLEARINGS))
         pages = self._pages(lambda to: to.market.ListClearings, request)
         return list(islice((each for page in pages for each in page.clearings), newest))
 
@@ -197,7 +187,7 @@ class MarketClient(BlockingClient[Connection]):
             party=party,
             interval_start_unix_ns=interval_start_unix_ns,
             open_only=open_only,
-            page_size=min(newest or _PAGE, _PAGE),
+            page_size=min(newest or PAGE, PAGE),
         )
         pages = self._pages(lambda to: to.market.ListTransactions, request)
         return list(islice((each for page in pages for each in page.transactions), newest))
@@ -207,7 +197,7 @@ class MarketClient(BlockingClient[Connection]):
         return self._stream(lambda to: to.market.WatchTransactions, request)
 
     def list_positions(self, party: str = "") -> list[pb.Position]:
-        request = pb.ListPositionsRequest(party=party, page_size=_PAGE)
+        request = pb.ListPositionsRequest(party=party, page_size=PAGE)
         pages = self._pages(lambda to: to.market.ListPositions, request)
         return [each for page in pages for each in page.positions]
 
@@ -301,7 +291,7 @@ class MarketClient(BlockingClient[Connection]):
     def entries(self, from_seq: int, to_seq: int) -> Iterator[ledger_pb2.SignedEntry]:
         """Of the log, from one on, up to another and without it."""
         while from_seq < to_seq:
-            wanted = min(to_seq - from_seq, _ENTRIES)
+            wanted = min(to_seq - from_seq, ENTRIES)
             request = ledger_pb.ListEntriesRequest(from_seq=from_seq, page_size=wanted)
             page: ledger_pb.ListEntriesResponse = self._call(
                 lambda to: to.ledger.ListEntries, request
@@ -315,7 +305,7 @@ class MarketClient(BlockingClient[Connection]):
 
     def _call_signed(self, method: str, call: Method[Connection], request: Request) -> Any:
         """Signed anew where its nonce was used."""
-        for _ in range(_SIGNED_AT_MOST - 1):
+        for _ in range(SIGNED_AT_MOST - 1):
             try:
                 return self._call(call, self._signed(method, request))
             except RequestRefused as refused:
@@ -329,15 +319,3 @@ class MarketClient(BlockingClient[Connection]):
         if not self._log_id:
             self._log_id = self.market().log_id
         return self._signer.sign(method, request, self._log_id, nonces)
-
-
-def _refused(refusal: pb.Refusal) -> PowerError:
-    from digitalgrid.client.errors import FieldViolation
-
-    violations = [FieldViolation(refusal.field, refusal.message)] if refusal.field else []
-    return RequestRefused(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        refusal.message,
-        reason=refusal.reason,
-        violations=violations,
-    )

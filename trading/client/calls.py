@@ -5,7 +5,10 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Literal
 
+import grpc
+
 from digitalgrid.channels import CLIENT_OPTIONS
+from digitalgrid.client.errors import FieldViolation, RequestRefused
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from digitalgrid.market.v1.market_pb2_grpc import MarketServiceStub, SettlementServiceStub
@@ -30,6 +33,14 @@ _RETRIES = {
         }
     ]
 }
+# How often a request is signed where another program of the same party used a later nonce meanwhile, or its own answer
+# was lost. Each is idempotent: what was done already is answered as it was.
+SIGNED_AT_MOST = 3
+# Pause (s) between looks at an order that is waited for.
+LOOK_AGAIN_S = 0.2
+# Entries of a log, and rows of a list, that are asked for at a time; and clearings, which are longer.
+ENTRIES = PAGE = 1_000
+CLEARINGS = 16
 _OPTIONS = (("grpc.service_config", json.dumps(_RETRIES)), *CLIENT_OPTIONS)
 TimeInForce = Literal["gtc", "gtd", "ioc", "fok"]
 
@@ -47,6 +58,17 @@ class Connection:
         self.market = MarketServiceStub(channel)
         self.settlement = SettlementServiceStub(channel)
         self.ledger = LedgerServiceStub(channel)
+
+
+def refusal_of(refusal: pb.Refusal) -> RequestRefused:
+    """Of one tender among several, as the error that a call of its own would raise."""
+    violations = [FieldViolation(refusal.field, refusal.message)] if refusal.field else []
+    return RequestRefused(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        refusal.message,
+        reason=refusal.reason,
+        violations=violations,
+    )
 
 
 def tender(
