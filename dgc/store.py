@@ -81,9 +81,10 @@ def import_(access: "StoreAccess", source: Path) -> None:
     """
     from controller.store.archive import check_archive, read_archive
     from controller.store.restored import beyond_lost
+    from digitalgrid.config_file import open_regular
 
     check_archive(source)
-    with source.open("rb") as file:
+    with open(source, "rb", opener=open_regular) as file:
         contents = read_archive(file, source)
         contents = replace(contents, counters=beyond_lost(contents.counters))
         access.fill(_with_progress(contents, "imported"))

@@ -1,5 +1,6 @@
 """Configuration files as bytes and as errors: read within limits, and refused with file and line."""
 
+import errno
 import os
 import stat
 import sys
@@ -44,6 +45,10 @@ class ConfigErrors(ConfigError):
         self.args = ("\n".join(lines),)
 
 
+class NotRegular(OSError):
+    """A pipe or a device, to read which might take for ever."""
+
+
 def read_text(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> str:
     """The text of a regular file, or of standard input where the path is ``-``. Raises ConfigError.
 
@@ -56,6 +61,9 @@ def read_text(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> str:
         else:
             with open(name, "rb", opener=open_regular) as file:
                 content = file.read(max_bytes + 1)
+    except NotRegular as error:
+        hint = "give what comes through a pipe to standard input, and name it '-'"
+        raise ConfigError(name, None, f"cannot be read: {error.strerror}; {hint}") from error
     except OSError as error:
         raise ConfigError(name, None, f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -74,6 +82,4 @@ def open_regular(name: str, flags: int) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(
-        "it is no regular file; give what comes through a pipe to standard input, and name it '-'"
-    )
+    raise NotRegular(errno.EINVAL, "it is no regular file", name)

@@ -26,6 +26,7 @@ from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.records_codec import require_sense
+from digitalgrid.config_file import open_regular
 
 FORMAT = "dgc-store"
 FORMAT_VERSION = 4
@@ -154,7 +155,7 @@ def read_archive(file: BinaryIO, path: Path) -> StoreContents:
 
 def check_archive(path: Path) -> None:
     """StoreError where it is cut or damaged; so that this is known before a store is filled."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         contents = read_archive(file, path)
         for records in (
             *(contents.drains, contents.routers, contents.circuits),

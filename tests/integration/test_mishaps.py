@@ -143,6 +143,7 @@ READS = {
     "dgctl diff": "-f {}",
     "dgctl market tender buy": "--energy 700Wh --limit 0.22 --key {}",
     "dgctl market verify": "{}",
+    "dgctl market verify --witnessed": "{} {log}",
     "dgctl market witness": "{scratch}/seen.json --key {}",
     "dgr check-config": "{}",
     "dgr run": "{}",
@@ -375,7 +376,9 @@ def test_who_reads_only_the_beginning_hears_no_complaint(shell: Shell, controlle
 
 
 @pytest.mark.parametrize("verb", READS)
-@pytest.mark.parametrize("what", ["absent", "a folder", "empty", "noise", "nested", "unreadable"])
+@pytest.mark.parametrize(
+    "what", ["absent", "a folder", "a pipe", "empty", "noise", "nested", "unreadable"]
+)
 def test_a_file_that_is_none_is_refused_in_words(
     shell: Shell, tmp_path: Path, verb: str, what: str
 ) -> None:
@@ -384,6 +387,10 @@ def test_a_file_that_is_none_is_refused_in_words(
         case "a folder":
             path.mkdir()
             (tmp_path / "given.json").mkdir()
+        case "a pipe":
+            # Nobody ever writes to it.
+            os.mkfifo(path)
+            os.mkfifo(tmp_path / "given.json")
         case "empty":
             path.touch()
             (tmp_path / "given.json").touch()

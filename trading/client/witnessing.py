@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from google.protobuf.message import DecodeError
 
+from digitalgrid.config_file import open_regular
 from digitalgrid.errors import ExplainedError
 from digitalgrid.market.v1 import ledger_pb2, ledger_service_pb2
 from trading.ledger.keys import Domain, SigningKey, is_signed, key_id_of
@@ -48,7 +49,8 @@ class Log(Protocol):
 def read_seen(path: Path) -> Seen:
     """Raises :class:`NoWitness` for a file that is none, and OSError where it cannot be read."""
     try:
-        seen = msgspec.json.decode(path.read_bytes(), type=Seen)
+        with open(path, "rb", opener=open_regular) as file:
+            seen = msgspec.json.decode(file.read(), type=Seen)
         read_head(seen)
     except (msgspec.DecodeError, RecursionError, BadLog) as error:
         raise NoWitness(f"{path} is no file of a witness, or was altered: {error}") from error

@@ -5,6 +5,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from digitalgrid.config_file import open_regular
 from digitalgrid.errors import ExplainedError
 from trading.ledger.keys import SigningKey
 
@@ -21,7 +22,7 @@ class BadKeyFile(ExplainedError):
 
 def read_key(path: Path) -> SigningKey:
     """Raises :class:`BadKeyFile`, and OSError where there is no file that can be read."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         mode = os.fstat(file.fileno()).st_mode
         if mode & _FOR_OTHERS:
             raise BadKeyFile(

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from google.protobuf.message import DecodeError
 
+from digitalgrid.config_file import open_regular
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.ledger.verifying import BadLog, Verifier, verify
 
@@ -38,7 +39,7 @@ def verify_file(path: Path, seen: Sequence[pb.TreeHead] = ()) -> Verifier:
 
     Raises :class:`~.verifying.BadLog`, and OSError where the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         magic = file.read(len(MAGIC))
         if magic == MAGIC:
             return verify_rows(CopyReader(file), seen)

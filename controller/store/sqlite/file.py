@@ -56,6 +56,7 @@ def room_of(path: Path) -> StoreRoom:
 
 def open_to_write(path: Path) -> sqlite3.Connection:
     """For the holder of the lock: created where it is not there, migrated where it is older."""
+    _require_regular(path)
     if not path.exists():
         # The time orders this store after any that it replaces, so routers obey it. That needs a clock that is
         # right: of other stores a new file knows nothing.
@@ -134,8 +135,15 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         raise StoreError(
             f"{path}: there is no store; see that this is the store.path of the daemon"
         )
+    _require_regular(path)
     with explained(path):
         return _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
+
+
+def _require_regular(path: Path) -> None:
+    """A pipe would have SQLite wait for whoever writes to it. Of a directory SQLite itself says what it is."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise StoreError(f"{path}: is no regular file; name another")
 
 
 def _is_at_rest(path: Path) -> bool:
