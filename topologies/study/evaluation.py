@@ -7,6 +7,7 @@ import numpy as np
 from controller.routing.graph import Floats
 from topologies.study.as_operated import AsOperated
 from topologies.study.case import StudyCase
+from topologies.study.missing import Cause, Missing, missing_at, to_text
 from topologies.study.with_routers import Dispatcher
 
 KIRCHHOFF = "kirchhoff"
@@ -20,7 +21,8 @@ class StepResult:
 
     ``operation`` says how the network as operated was found: "kirchhoff", from the loads alone; "curtailed", a line
     would have been overloaded, so as little as possible was shed; "not converged". ``routing`` is "optimal" or
-    "not converged". Figures of what did not converge are nan.
+    "not converged". Figures of what did not converge are nan. What each load lacked, and why, is as
+    :func:`topologies.study.missing.to_text` writes it.
     """
 
     step: int
@@ -34,6 +36,8 @@ class StepResult:
     routers_unserved_w: float
     routers_curtailed_w: float
     routing: str
+    operated_missing: str = ""
+    routers_missing: str = ""
 
 
 class Evaluation:
@@ -65,10 +69,11 @@ class Evaluation:
                 float(dark_local_w[i]),
                 KIRCHHOFF,
             )
+            missing = self._dark(load_w[i])
             if not operation.converged[i]:
-                operated = (np.nan, np.nan, np.nan, FAILED)
+                operated, missing = (np.nan, np.nan, np.nan, FAILED), ()
             elif operation.overloaded[i]:
-                operated = self._shed(load_w[i], source_w[i])
+                operated, missing = self._shed(load_w[i], source_w[i])
             routed = self._routing.solve(load_w[i], source_w[i])
             results.append(
                 StepResult(
@@ -80,11 +85,20 @@ class Evaluation:
                     routed.unserved_w,
                     routed.curtailed_w,
                     "optimal" if routed.converged else FAILED,
+                    to_text(missing),
+                    to_text(routed.missing),
                 )
             )
         return results
 
-    def _shed(self, load_w: Floats, source_w: Floats) -> tuple[float, float, float, str]:
+    def _dark(self, load_w: Floats) -> tuple[Missing, ...]:
+        """What loads lack that no line feeds as the network is operated."""
+        lacking_w = np.where(self._as_operated.fed[self._case.load_node], 0.0, load_w)
+        return missing_at(load_w, lacking_w, [Cause.UNFED] * len(load_w))
+
+    def _shed(
+        self, load_w: Floats, source_w: Floats
+    ) -> tuple[tuple[float, float, float, str], tuple[Missing, ...]]:
         answer = self._shedding.solve(load_w, source_w)
         how = CURTAILED if answer.converged else FAILED
-        return answer.loss_w, answer.unserved_w, answer.curtailed_w, how
+        return (answer.loss_w, answer.unserved_w, answer.curtailed_w, how), answer.missing

@@ -12,6 +12,7 @@ from typing import Any, Self, TextIO
 
 from topologies.importers.errors import NetworkError
 from topologies.study.evaluation import StepResult
+from topologies.study.missing import from_text
 
 _COLUMNS = [spec.name for spec in fields(StepResult)]
 _TYPES = {spec.name: spec.type for spec in fields(StepResult)}
@@ -124,4 +125,7 @@ def _result(row: dict[str, str]) -> StepResult:
     values: dict[str, Any] = {}
     for name, kind in _TYPES.items():
         values[name] = kind(row[name]) if isinstance(kind, type) else row[name]
-    return StepResult(**values)
+    result = StepResult(**values)
+    for text in (result.operated_missing, result.routers_missing):
+        from_text(text)
+    return result

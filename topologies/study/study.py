@@ -28,15 +28,18 @@ from topologies.importers.specification import load_network, name_of
 from topologies.study.ac_check import ac_losses
 from topologies.study.case import StudyCase, case_of
 from topologies.study.evaluation import StepResult
+from topologies.study.missing import from_text, to_text
 from topologies.study.plot import plot
 from topologies.study.records import Records, StudyError
 from topologies.study.summary import (
+    LoadSupply,
     Summary,
     ac_check,
     compared,
     energy_wh,
     remarks_of,
     shed_steps,
+    supplies_of,
     table_of,
     variant_of,
 )
@@ -183,8 +186,10 @@ def _check_by_ac(net: Any, plan: _Plan, samples: int, bar: Progress) -> dict[int
 def _summarise(plan: _Plan, results: Sequence[StepResult], ac_loss_w: dict[int, float]) -> Summary:
     good = [result for result in results if compared(result)]
     every, imported = plan.every, plan.imported
-    operated = variant_of(good, "operated", every)
-    with_routers = variant_of(good, "routers", every)
+    load_w = plan.profiles.load_w[[result.step for result in good]]
+    by_load = [supplies_of(good, load_w, prefix, every) for prefix in ("operated", "routers")]
+    operated = variant_of(good, by_load[0], "operated", every)
+    with_routers = variant_of(good, by_load[1], "routers", every)
     return Summary(
         specification=plan.specification,
         hours=energy_wh([1.0] * len(good), every),
@@ -204,6 +209,10 @@ def _summarise(plan: _Plan, results: Sequence[StepResult], ac_loss_w: dict[int, 
         saved_unserved_wh=operated.unserved_wh - with_routers.unserved_wh,
         ac=ac_check(results, ac_loss_w, imported.fixed_losses_w, every),
         warnings=imported.warnings,
+        loads=tuple(
+            LoadSupply(load.id, *supplies)
+            for load, *supplies in zip(imported.grid.loads, *by_load, strict=True)
+        ),
     )
 
 
@@ -215,19 +224,28 @@ def _write(
     summary: Summary,
 ) -> None:
     times = [plan.profiles.times[result.step] for result in results]
+    load_ids = [load.id for load in plan.imported.grid.loads]
     with (directory / "results.csv").open("w", encoding="utf-8", newline="") as file:
         columns = ["time", *(name for name in StepResult.__slots__), "ac_loss_w"]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for time, result in zip(times, results, strict=True):
             checked = {"time": time, "ac_loss_w": ac_loss_w.get(result.step, "")}
-            writer.writerow(asdict(result) | checked)
+            writer.writerow(asdict(result) | _missing_by_id(result, load_ids) | checked)
     text = json.dumps(summary.to_json(), indent=2) + "\n"
     (directory / "summary.json").write_text(text, encoding="utf-8")
     # The data's own times jump where summer time begins and ends.
     begin = datetime.strptime(plan.profiles.times[0], _TIME_FORMAT)
     when = [begin + timedelta(seconds=result.step * SECONDS_PER_STEP) for result in results]
     plot(plan.specification, results, when, directory / "plot.png")
+
+
+def _missing_by_id(result: StepResult, load_ids: Sequence[str]) -> dict[str, str]:
+    """What a row says of loads' missing energy, for readers."""
+    return {
+        column: to_text(from_text(getattr(result, column)), load_ids)
+        for column in ("operated_missing", "routers_missing")
+    }
 
 
 def _progress(console: Console) -> Progress:

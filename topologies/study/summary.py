@@ -7,18 +7,34 @@ from typing import Any
 
 from rich.table import Table
 
+from controller.routing.graph import Floats
+from digitalgrid.units import MJ_PER_WH
 from topologies.importers.profiles import SECONDS_PER_STEP
 from topologies.study.evaluation import CURTAILED, FAILED, StepResult
+from topologies.study.missing import Supply, from_text, supplies, total
+
+# Loads that lacked most, of which a reader is told by name.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Energies over the steps that are compared, and the greatest loss of a step."""
+    """Energies over the steps that are compared, and the greatest loss of a step. ``supply`` is that of all loads."""
 
     loss_wh: float
     unserved_wh: float
     curtailed_wh: float
     worst_loss_w: float
+    supply: Supply
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSupply:
+    """What one load was promised, and got, in both variants."""
+
+    load_id: str
+    operated: Supply
+    with_routers: Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class Summary:
     saved_unserved_wh: float
     ac: AcCheck
     warnings: tuple[str, ...]
+    loads: tuple[LoadSupply, ...]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,7 +89,19 @@ def energy_wh(powers_w: Sequence[float], every: int) -> float:
     return math.fsum(powers_w) * every * SECONDS_PER_STEP / 3600.0
 
 
-def variant_of(results: Sequence[StepResult], prefix: str, every: int) -> Variant:
+def supplies_of(
+    results: Sequence[StepResult], load_w: Floats, prefix: str, every: int
+) -> list[Supply]:
+    """By load, of one variant; ``load_w[i]`` is asked at the step of ``results[i]``."""
+    missing = (
+        each for result in results for each in from_text(getattr(result, f"{prefix}_missing"))
+    )
+    return supplies(load_w, missing, every)
+
+
+def variant_of(
+    results: Sequence[StepResult], of_loads: Sequence[Supply], prefix: str, every: int
+) -> Variant:
     loss_w, unserved_w, curtailed_w = (
         [float(getattr(result, f"{prefix}_{figure}_w")) for result in results]
         for figure in ("loss", "unserved", "curtailed")
@@ -82,6 +111,7 @@ def variant_of(results: Sequence[StepResult], prefix: str, every: int) -> Varian
         unserved_wh=energy_wh(unserved_w, every),
         curtailed_wh=energy_wh(curtailed_w, every),
         worst_loss_w=max(loss_w, default=0.0),
+        supply=total(of_loads),
     )
 
 
@@ -119,7 +149,15 @@ def table_of(summary: Summary) -> Table:
     one, other = summary.operated, summary.with_routers
     table.add_row("losses of lines and converters", _mwh(one.loss_wh), _mwh(other.loss_wh))
     table.add_row("  of the load", _share(one.loss_wh, summary), _share(other.loss_wh, summary))
-    table.add_row("unserved", _mwh(one.unserved_wh), _mwh(other.unserved_wh))
+    table.add_row("promised to loads, and missing", *_missing_of(one.supply, other.supply))
+    for name, cause in (
+        ("  no line leads to them", "unfed_mj"),
+        ("  sources lacked", "sources_mj"),
+        ("  lines were full", "lines_mj"),
+    ):
+        lacked = [getattr(each.supply, cause) for each in (one, other)]
+        if any(lacked):
+            table.add_row(name, *[_of_mj(each) for each in lacked])
     table.add_row("local sources curtailed", _mwh(one.curtailed_wh), _mwh(other.curtailed_wh))
     table.add_row("greatest loss at once", _kw(one.worst_loss_w), _kw(other.worst_loss_w))
     table.add_row("lost whatever flows (iron)", *[_mwh(summary.fixed_loss_wh)] * 2)
@@ -145,6 +183,7 @@ def remarks_of(summary: Summary) -> list[str]:
         )
     if summary.failed_steps:
         remarks.append(f"{summary.failed_steps} steps have no answer and are not compared")
+    remarks += _lacking(summary)
     ac = summary.ac
     if ac.operated_to_ac is not None:
         remarks.append(
@@ -153,6 +192,32 @@ def remarks_of(summary: Summary) -> list[str]:
             "it has reactive power and voltages, we do not"
         )
     return remarks
+
+
+def _lacking(summary: Summary) -> list[str]:
+    """The loads that lacked most, of each variant."""
+    remarks = []
+    for how, variant in (("as operated", "operated"), ("with power routers", "with_routers")):
+        lacked = [
+            (getattr(each, variant).missing_mj, each.load_id)
+            for each in summary.loads
+            if getattr(each, variant).missing_mj
+        ]
+        lacked.sort(key=lambda each: (-each[0], each[1]))
+        named = [f"{load_id} {_of_mj(mj)}" for mj, load_id in lacked[:_NAMED]]
+        if len(lacked) > _NAMED:
+            named.append(f"{len(lacked) - _NAMED} more")
+        if named:
+            remarks.append(f"{how}, missing at loads: {', '.join(named)}")
+    return remarks
+
+
+def _missing_of(*of: Supply) -> list[str]:
+    return [_of_mj(each.missing_mj) for each in of]
+
+
+def _of_mj(energy_mj: int) -> str:
+    return _mwh(energy_mj / MJ_PER_WH)
 
 
 def _mwh(energy_wh: float) -> str:

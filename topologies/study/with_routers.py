@@ -7,6 +7,7 @@ import numpy as np
 from controller.routing.dispatch import DispatchProblem, dispatch
 from controller.routing.graph import Floats, Ints, graph_of_links
 from topologies.study.case import Bools, StudyCase
+from topologies.study.missing import Cause, Missing, missing_at
 
 # Share of a load or source below which a difference is the solver's tolerance, and not reported.
 _NOTICED = 1e-5
@@ -14,12 +15,13 @@ _NOTICED = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One step. ``curtailed_w`` is what local sources could have fed and did not."""
+    """One step. ``curtailed_w`` is what local sources could have fed and did not; ``missing`` is what loads lacked."""
 
     loss_w: float
     unserved_w: float
     curtailed_w: float
     converged: bool
+    missing: tuple[Missing, ...] = ()
 
 
 class Dispatcher:
@@ -77,17 +79,36 @@ class Dispatcher:
         # Differences one by one: the rounding of two long sums would look like something unserved.
         lacking_w = grouped_w - answer.served_w[: len(grouped_w)]
         unused_w = offered_w - answer.generated_w[: len(offered_w)]
+        lacking_w, curtailed_w = _noticed(lacking_w, grouped_w), _noticed(unused_w, offered_w)
+        left_w = float(unused_w.sum() + external_w - answer.generated_w[-1])
+        scarce = Cause.LINES if left_w >= lacking_w.sum() else Cause.SOURCES
         return Answer(
             loss_w=float(answer.generated_w.sum() - answer.served_w.sum()),
-            unserved_w=_noticed(lacking_w, grouped_w) + float((load_w - fed_load_w).sum()),
-            curtailed_w=_noticed(unused_w, offered_w) + float((local_w - fed_local_w).sum()),
+            unserved_w=float(lacking_w.sum() + (load_w - fed_load_w).sum()),
+            curtailed_w=float(curtailed_w.sum() + (local_w - fed_local_w).sum()),
             converged=True,
+            missing=self._missing(load_w, fed_load_w, lacking_w, grouped_w, scarce),
         )
 
+    def _missing(
+        self,
+        load_w: Floats,
+        fed_load_w: Floats,
+        lacking_w: Floats,
+        grouped_w: Floats,
+        scarce: Cause,
+    ) -> tuple[Missing, ...]:
+        """By load: those that the solver need not tell apart lack the same part of what they ask for."""
+        share = np.divide(lacking_w, grouped_w, out=np.zeros_like(lacking_w), where=grouped_w > 0.0)
+        fed = self.fed[self._case.load_node]
+        causes = [scarce if each else Cause.UNFED for each in fed]
+        lacking_by_load_w = np.where(fed, fed_load_w * self._loads.spread(share), load_w)
+        return missing_at(load_w, lacking_by_load_w, causes)
 
-def _noticed(missing_w: Floats, asked_w: Floats) -> float:
+
+def _noticed(missing_w: Floats, asked_w: Floats) -> Floats:
     """What is missing, without the last digits of a solver."""
-    return float(missing_w[missing_w > _NOTICED * asked_w].sum())
+    return np.where(missing_w > _NOTICED * asked_w, missing_w, 0.0)
 
 
 class _Grouped:
@@ -101,3 +122,7 @@ class _Grouped:
         sums: Floats = np.zeros(len(self.node))
         np.add.at(sums, self._group.ravel(), values)
         return sums
+
+    def spread(self, values: Floats) -> Floats:
+        """To each thing what its group has."""
+        return values[self._group.ravel()]

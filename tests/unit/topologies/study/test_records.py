@@ -11,7 +11,8 @@ SETTINGS = {"specification": "simbench:x", "every": 1}
 
 def result(step: int) -> StepResult:
     figures = (1e6 / 3, 0.1, 1e-9, 0.0, 0.0)
-    return StepResult(step, *figures, "kirchhoff", 2.5, 0.0, 0.0, "optimal")
+    missing = ("0 unfed 12; 3 lines 900000", "")
+    return StepResult(step, *figures, "kirchhoff", 2.5, 0.0, 0.0, "optimal", *missing)
 
 
 def test_what_is_kept_comes_back_to_the_last_digit(tmp_path: Path) -> None:
@@ -68,11 +69,12 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: 
         Records(tmp_path, SETTINGS)
 
 
-def test_a_damaged_row_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["1,what", "1,1,1,1,1,1,kirchhoff,1,1,1,optimal,0 why 1,"])
+def test_a_damaged_row_is_named(tmp_path: Path, damage: str) -> None:
     with Records(tmp_path, SETTINGS) as records:
         records.append([result(0)])
     with (tmp_path / "steps.csv").open("a") as file:
-        file.write("1,what\n")
+        file.write(f"{damage}\n")
     with pytest.raises(StudyError, match=r"steps\.csv:3 is damaged"):
         Records(tmp_path, SETTINGS)
 

@@ -56,9 +56,15 @@ def test_a_day_is_written_as_table_summary_and_plot(tmp_path: Path) -> None:
     # Voltage drops and reactive power apart, the AC power flow loses what we say, iron included.
     assert sum(bool(row["ac_loss_w"]) for row in rows) == 8
     assert summary.ac.operated_to_ac == pytest.approx(1.0, abs=0.1)
-    assert json.loads((tmp_path / "summary.json").read_text())["operated"]["loss_wh"] > 0.0
+    written = json.loads((tmp_path / "summary.json").read_text())
+    assert written["operated"]["loss_wh"] > 0.0
+    assert all(row["operated_missing"] == "" for row in rows)
+    promised_mj = sum(each["operated"]["promised_mj"] for each in written["loads"])
+    assert promised_mj == written["operated"]["supply"]["delivered_mj"]
+    assert promised_mj / 3.6e6 == pytest.approx(summary.load_wh)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "promised to loads, and missing" in printed
     assert "as operated" in printed and "no power router at a tie" in printed
 
 

@@ -16,7 +16,8 @@ def test_a_step_is_a_quarter_of_an_hour_and_stands_for_those_left_out() -> None:
 
 def test_both_variants_add_up() -> None:
     results = [RESULT, replace(RESULT, step=1, operated_loss_w=6e3, operated_unserved_w=4e3)]
-    operated, routers = variant_of(results, "operated", 1), variant_of(results, "routers", 1)
+    operated = variant_of(results, [], "operated", 1)
+    routers = variant_of(results, [], "routers", 1)
     assert (operated.loss_wh, operated.unserved_wh, operated.worst_loss_w) == (2e3, 1e3, 6e3)
     assert (routers.loss_wh, routers.worst_loss_w) == (500.0, 1e3)
 
