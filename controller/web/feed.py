@@ -116,9 +116,10 @@ class PageFeed:
         if not resumed:
             seconds, begins = list(self._history.seconds), self._history.map.begins_unix_ms
             yield packed(event(SECONDS, {"seconds": seconds, "map_begins_unix_ms": begins}))
-        yield packed(event(NOW, self._now(current.figures)))
         place = last.place if resumed and last is not None else Place(0, 0)
+        # Until all circuits were looked at, figures are less than what there is.
         await current.filled.wait()
+        yield packed(event(NOW, self._now(current.figures)))
         first = current.journal.end()
         while place.number < first.number:
             answer, place = current.answer(place)

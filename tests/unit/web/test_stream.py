@@ -63,6 +63,19 @@ async def test_a_page_sees_the_network_and_its_circuits_whole_at_first() -> None
 
 
 @in_loop
+async def test_the_first_figures_are_of_all_circuits() -> None:
+    """A timeline would show that all power was gone just then."""
+    async with page() as served:
+        await asked(served, "town", 1e5)
+        async with served.stream() as events:
+            async for event in events:
+                if event.name == "now":
+                    assert event.data["delivered_w"] == pytest.approx(1e5)
+                    assert event.data["circuits"] == {"active": 1}
+                    break
+
+
+@in_loop
 async def test_the_control_network_is_told_where_there_is_one() -> None:
     async with page() as served, served.stream() as events:
         mirror = await mirrored(events)
