@@ -194,7 +194,7 @@ class Questions:
         return self._reservations.pool(link_direction(link_id, from_router_id))
 
     def standby_on_link_a(self, link_id: str, from_router_id: str) -> float:
-        """Of what is reserved there, what standbys hold, their pool among it (A): nothing flows by it."""
+        """Of what is reserved there, what standbys and holds have, pools among it (A): nothing flows by it."""
         return self._reservations.standing_by(link_direction(link_id, from_router_id))
 
     def sharing_pool(self, link_id: str, from_router_id: str) -> list[int]:
@@ -214,11 +214,15 @@ class Questions:
         return self._reservations.total(resource.source(source_id))
 
     def standby_at_source_w(self, source_id: str) -> float:
-        """Of that, what standbys hold, which the source does not give."""
+        """Of that, what standbys and holds have, which the source does not give."""
         return self._reservations.standing_by(resource.source(source_id))
 
     def reserved_at_load_w(self, load_id: str) -> float:
         return self._reservations.total(resource.load(load_id))
+
+    def held_at_load_w(self, load_id: str) -> float:
+        """Of that, what holds have, which the load does not get."""
+        return self._reservations.standing_by(resource.load(load_id))
 
     def reserved_through_w(self, router_id: str) -> float:
         """What may enter a router's converter for all circuits; 0 where that is not limited."""

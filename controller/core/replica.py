@@ -86,6 +86,8 @@ class Replica(Core):
             self._look(self._now_ns)
 
     def _take_up(self, circuit: Circuit) -> None:
+        if circuit.is_held:
+            self._reservations.hold(circuit.circuit_id)
         for generation in circuit.generations.values():
             self._reservations.restore(circuit, generation)
             for status in self._network.measured_of(
@@ -112,9 +114,12 @@ class Replica(Core):
 
     def _drop(self, circuit: Circuit | None) -> set[CircuitGeneration]:
         """Release what a circuit holds; the generations that it had."""
-        keys = {each.key for each in circuit.generations.values()} if circuit else set()
+        if circuit is None:
+            return set()
+        keys = {each.key for each in circuit.generations.values()}
         for key in keys:
             self._reservations.release(key)
+        self._reservations.end_hold(circuit.circuit_id)
         return keys
 
     # Routers

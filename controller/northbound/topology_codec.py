@@ -121,6 +121,7 @@ class LoadPicture(NamedTuple):
     router_id: str
     load: LoadAdvertisement
     reserved_w: float
+    held_w: float
 
     def add_to(self, topology: pb.Topology) -> None:
         load = self.load
@@ -131,6 +132,7 @@ class LoadPicture(NamedTuple):
             reserved_w=self.reserved_w,
             priority=load.priority,
             value_per_mwh=load.value_per_mwh,
+            held_w=self.held_w,
         )
 
 
@@ -176,8 +178,8 @@ def pictures(
                 yield key, SourcePicture(*source, *held_w) if source else None
             case _:
                 load = known.view.loads.get(id_)
-                reserved_w = known.reserved_at_load_w(id_)
-                yield key, LoadPicture(*load, reserved_w) if load else None
+                of_it_w = known.reserved_at_load_w(id_), known.held_at_load_w(id_)
+                yield key, LoadPicture(*load, *of_it_w) if load else None
 
 
 def topology_to_pb(known: Questions, now_ns: int) -> pb.Topology:

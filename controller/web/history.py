@@ -157,7 +157,8 @@ class History:
                     reserved_w = known.reserved_at_source_w(id_)
                     return key, (round(reserved_w), round(known.standby_at_source_w(id_)))
                 case _:
-                    return key, (round(known.reserved_at_load_w(id_)),)
+                    got_w = known.reserved_at_load_w(id_) - known.held_at_load_w(id_)
+                    return key, (round(got_w),)
 
         tables: dict[str, Iterable[str]] = {
             "routers": view.routers,

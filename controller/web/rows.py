@@ -104,6 +104,7 @@ _LOAD: dict[str, Callable[[LoadPicture], object]] = {
     "reserved_w": lambda shown: shown.reserved_w,
     "priority": lambda shown: shown.load.priority,
     "value_per_mwh": lambda shown: shown.load.value_per_mwh,
+    "held_w": lambda shown: shown.held_w,
 }
 
 

@@ -98,7 +98,7 @@ def test_what_a_standby_holds_is_drawn_still_and_otherwise_than_what_flows(
     assert drawn.json_value() == [len(protected.links), len(protected.standby.links)]
     page.get_by_role("tab", name="Lines").click()
     page.locator(f"#row-line-{protected.standby.links[0].link_id}").click()
-    expect(page.locator(".card")).to_contain_text("For standbys")
+    expect(page.locator(".card")).to_contain_text("for standbys and holds")
 
 
 def press_on(page: Page, name: str) -> None:
@@ -136,11 +136,25 @@ def test_a_hold_is_shown_and_activated(open_page: Open, address: str, client: Po
     card = page.locator(".card")
     expect(card.get_by_text("held, kept until")).to_be_visible()
     expect(card.get_by_text(made.owner)).to_be_visible()
+    # Nothing flows by it, is given or comes: its line has ties that stand still, its load is an empty ring.
+    scene = """() => {
+        const { flows, rest, lit, symbols } = digitalgrid.mapper.current.painter.scene;
+        const of = (id) => symbols.find((symbol) => symbol.id === id);
+        const still = [...rest, ...lit].filter(({ dash }) => dash).flatMap(({ lines }) => lines).length;
+        const { filled, fates } = of('load5');
+        return [flows.flatMap(({ lines }) => lines).length, still, of('source1').filled, filled, fates.moving];
+    }"""
+    lines = len(made.links)
+    assert page.evaluate(scene) == [0, lines, 0, 0, 0]
     card.get_by_role("button", name="Activate").press("Enter")
     expect(page.get_by_role("dialog").get_by_text("load5 gets 2.00 MW")).to_be_visible()
     press_on(page, "Activate")
     expect(card.locator(".state")).to_contain_text("active")
     expect(card.get_by_role("button", name="Activate")).to_have_count(0)
+    page.wait_for_function(
+        f"() => {{ const told = ({scene})(); return told[0] === {lines} && told[1] === 0; }}"
+    )
+    assert page.evaluate(scene)[3] > 0
 
 
 def test_a_line_is_drained_by_keys_alone(

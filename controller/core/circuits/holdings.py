@@ -48,6 +48,8 @@ class Holdings:
         self._room: StandbyRoom[Resource] = StandbyRoom()
         # Generations that stand by, shared or not.
         self._standbys: set[CircuitGeneration] = set()
+        # Circuits that carry nothing until their clients activate them.
+        self._on_hold: set[int] = set()
 
     # Sums
 
@@ -68,23 +70,36 @@ class Holdings:
         return account.pool / QUANTA if account else 0.0
 
     def standing_by(self, resource: Resource) -> float:
-        """The part of the total that is there for standbys alone, and carries nothing but their trickles."""
+        """The part of the total that is there for standbys and holds alone: it carries nothing but trickles."""
         account = self._accounts.get(resource)
         if account is None:
             return 0.0
         quanta = account.pool
         # Each is looked up, because a set less a dictionary's keys walks through all of the latter.
         standbys = account.held.keys() & self._standbys
-        for circuit_id in {key.circuit_id for key in standbys if key not in self._covers}:
+        held = self._on_hold_at(account)
+        for circuit_id in held.union(key.circuit_id for key in standbys if key not in self._covers):
             numbers = self._generations[circuit_id]
             working = [
                 each
                 for each in numbers
-                if CircuitGeneration(circuit_id, each) not in self._standbys
+                if circuit_id not in held
+                and CircuitGeneration(circuit_id, each) not in self._standbys
             ]
             quanta += account.firm(circuit_id, numbers, self._covers)
             quanta -= account.firm(circuit_id, working, self._covers)
         return quanta / QUANTA
+
+    def _on_hold_at(self, account: Account) -> set[int]:
+        """Of few holds each is looked up, else whoever is there."""
+        if len(self._on_hold) > len(account.held):
+            return self._on_hold.intersection(key.circuit_id for key in account.held)
+        return {
+            circuit_id
+            for circuit_id in self._on_hold
+            for number in self._generations.get(circuit_id, ())
+            if CircuitGeneration(circuit_id, number) in account.held
+        }
 
     def firm(self, resource: Resource) -> float:
         """The part of the total that is held whatever fails."""

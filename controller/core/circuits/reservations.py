@@ -128,6 +128,13 @@ class Reservations(Holdings):
                     account.stop_trickle(key)
                 self._note_changed(resource)
 
+    def hold(self, circuit_id: int) -> None:
+        """All that this circuit has, and will have, carries nothing until its hold ends."""
+        self._on_hold.add(circuit_id)
+
+    def end_hold(self, circuit_id: int) -> None:
+        self._on_hold.discard(circuit_id)
+
     def limit(self, router_ids: frozenset[str]) -> None:
         """Reckon what passes these routers from now on, and no others: all that circuits hold there by now."""
         for router_id in self._limited - router_ids:

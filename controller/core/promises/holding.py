@@ -7,8 +7,8 @@ from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.generation import Phase, Role
 from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
-from controller.core.circuits.holdings import Holdings
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import load, source
 from controller.core.errors import Refusal
 from controller.core.programming.agenda import Agenda
@@ -33,7 +33,7 @@ class Holder:
         book: CircuitBook,
         programmer: Programmer,
         curtailer: Curtailer,
-        reservations: Holdings,
+        reservations: Reservations,
         calendar_ns: Callable[[int], int],
         now_ns: int,
     ) -> None:
@@ -58,6 +58,7 @@ class Holder:
         if circuit.is_held and circuit.hold is not None:
             left_ns = circuit.hold.until_unix_ns - self._calendar_ns(now_ns)
             self._due.set(circuit.circuit_id, now_ns + left_ns)
+            self._reservations.hold(circuit.circuit_id)
 
     def beside(self, request: PowerRequest, refusal: Refusal) -> Refusal:
         """The same, which says so where holds have what is lacking: their room may be free again soon."""
@@ -119,7 +120,7 @@ class Holder:
         return circuit
 
     def _begin(self, circuit: Circuit, now_ns: int) -> None:
-        self._due.drop(circuit.circuit_id)
+        self.forget(circuit)
         circuit.end_hold(HoldEvent.ACTIVATE)
         # What its client waits for begins now.
         circuit.requested_at_ns = now_ns
@@ -134,8 +135,9 @@ class Holder:
         self._book.persist(circuit)
 
     def forget(self, circuit: Circuit) -> None:
-        """It is released."""
+        """It carries, or is released."""
         self._due.drop(circuit.circuit_id)
+        self._reservations.end_hold(circuit.circuit_id)
 
     def expire(self, now_ns: int) -> list[Circuit]:
         """Some of those that nobody has activated in time, which are to be released; the others in the next event."""

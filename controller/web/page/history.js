@@ -123,7 +123,7 @@ class Picture {
     this.linkIds = [...links.keys()];
     this.flows = new Float32Array(links.size * 2);
     this.states = new Uint8Array(links.size);
-    /** What standbys hold, of the few lines where they hold any. @type {Map<string, [number, number]>} */
+    /** What standbys and holds have, of the few lines where they hold any. @type {Map<string, [number, number]>} */
     this.standbys = new Map();
     let at = 0;
     for (const link of links.values()) {
@@ -134,7 +134,7 @@ class Picture {
     }
     this.gone = [...routers.values()].filter((router) => !router.connected).map((router) => router.router_id);
     this.sources = powers(sources, givenW);
-    this.loads = powers(loads, (row) => row.reserved_w ?? 0);
+    this.loads = powers(loads, givenW);
     /** What sinks got, as the store counts it. */
     this.sinks = new Map([...sinks].map(([id, counts]) => [id, { ...counts }]));
   }
@@ -167,7 +167,7 @@ function given(rows, { ids, powersW }) {
   const found = new Map(rows);
   ids.forEach((id, at) => {
     const row = rows.get(id);
-    if (row) found.set(id, { ...row, reserved_w: powersW[at], standby_w: 0 });
+    if (row) found.set(id, { ...row, reserved_w: powersW[at], standby_w: 0, held_w: 0 });
   });
   return found;
 }

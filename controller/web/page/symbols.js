@@ -161,7 +161,7 @@ function routerSymbol(node, base, { scale, size }) {
 function loadSymbol(ids, base, { look, size, most }, routers) {
   const rows = ids.map((id) => look.tables.loads.get(id)).filter(Boolean);
   const sum = rows.reduce((total, row) => total + (row.max_power_w ?? 0), 0);
-  const given = rows.reduce((total, row) => total + (row.reserved_w ?? 0), 0);
+  const given = rows.reduce((total, row) => total + givenW(row), 0);
   const share = Math.sqrt(Math.min(sum / most.load, 4));
   const r = (LOAD_RADIUS[0] + (LOAD_RADIUS[1] - LOAD_RADIUS[0]) * share * 0.8) * size;
   return {
@@ -182,9 +182,9 @@ function fatesOf(ids, sinks) {
   return sum;
 }
 
-/** What a source gives: all that is reserved but for standbys. */
+/** What a source gives, or a load gets: all that is reserved but for standbys and holds. */
 export function givenW(row) {
-  return (row.reserved_w ?? 0) - (row.standby_w ?? 0);
+  return (row.reserved_w ?? 0) - (row.standby_w ?? 0) - (row.held_w ?? 0);
 }
 
 function sourceSymbol(ids, base, { look, size, most }) {

@@ -64,8 +64,8 @@ export function duration(ms) {
 export function moment(unixMs) {
   if (!unixMs) return "";
   const at = new Date(unixMs);
-  const time = at.toLocaleTimeString();
-  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString()} ${time}`;
+  // Days as 2026-11-30, which nobody takes for another.
+  return at.toDateString() === new Date().toDateString() ? clock(unixMs) : `${at.toLocaleDateString("sv")} ${clock(unixMs)}`;
 }
 
 /** @param {number} unixMs */
@@ -94,10 +94,10 @@ export const STATES = {
   WITHDRAWING: { glyph: "dashed", word: "withdrawing", tone: "muted", rank: 9 },
   WITHDRAWN: { glyph: "dashed", word: "withdrawn", tone: "muted", rank: 10 },
 };
-/** What a circuit's state means for its sink: `waiting`, `moving` or `served`; null of one that has ended. @param {string} name */
+/** What a circuit's state means for its sink: `waiting`, `moving` or `served`; null of one that is held, or has ended. @param {string} name */
 export function fateOf(name) {
   const rank = STATES[name]?.rank ?? 11;
-  return rank <= 1 ? "waiting" : rank <= 7 ? "moving" : rank === 8 ? "served" : null;
+  return rank <= 1 ? "waiting" : rank <= 5 ? "moving" : rank === 8 ? "served" : null;
 }
 const UNKNOWN = { glyph: "ring", word: "unknown", tone: "muted", rank: 11 };
 

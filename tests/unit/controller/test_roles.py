@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,8 @@ NOTHING = StoredState(0, (), Counters())
 OTHER = Leader("dgc2", "127.0.0.1:5", ElectionId(1, 2))
 
 
-def request_power(runtime: Runtime, request_id: str = "a") -> int:
-    wanted = PowerRequest(request_id, "town", 2e6, ("solar",))
+def request_power(runtime: Runtime, request_id: str = "a", **more: Any) -> int:
+    wanted = PowerRequest(request_id, "town", 2e6, ("solar",), **more)
     (circuit,) = runtime.handle(call(), lambda core, now_ns: core.request(wanted, now_ns))
     return circuit.circuit_id
 
@@ -66,6 +67,9 @@ async def test_a_standby_follows_what_the_leader_makes_durable() -> None:
     leading.lead(store)
     AttachedGrid(leading, diamond()).connect()
     circuit_id = request_power(leading)
+    held_id = request_power(leading, "held", hold_ms=60_000)
+    released_id = request_power(leading, "released", hold_ms=60_000)
+    leading.handle(call(), lambda core, now_ns: core.release(released_id, now_ns))
     standing_by.follow(NOTHING)
     told: list[int] = []
     standing_by.feeds.circuits.subscribe(told.append)
@@ -74,7 +78,15 @@ async def test_a_standby_follows_what_the_leader_makes_durable() -> None:
     mine, theirs = standing_by.questions.circuit(circuit_id), leading.questions.circuit(circuit_id)
     assert newest(mine).route == newest(theirs).route
     assert standing_by.questions.reserved() == leading.questions.reserved()
-    assert told.count(circuit_id) == sum(bool(each.circuits) for each in store.changes)
+    assert standing_by.questions.held_at_load_w("town") == 2e6
+    kept_a, theirs_a = (
+        [each.standby_on_link_a("r1-r2", "r1"), each.standby_on_link_a("r1-r3", "r1")]
+        for each in (standing_by.questions, leading.questions)
+    )
+    assert kept_a == theirs_a != [0.0, 0.0]
+    assert standing_by.questions.circuit(held_id).is_held
+    records = [record for each in store.changes for record in each.circuits]
+    assert told == [each.circuit_id for each in records]
 
 
 @in_loop

@@ -402,3 +402,34 @@ def test_a_hold_that_was_curtailed_by_a_drain_says_so() -> None:
     settle(network)
     assert path(circuit) == ("r1", "r2", "r3")
     assert there(circuit.curtailed).by == "the drain of r1-r3"
+
+
+def test_what_a_hold_reserves_carries_nothing_until_it_is_activated(
+    network: SimulatedNetwork,
+) -> None:
+    """Beside what carries, and as whoever stands by, and a daemon that is started again, know it."""
+    active(network, 1e6, "town")
+    circuit = held(network, 2e6)
+    assert path(circuit) == ("r1", "r2", "r4")
+
+    def kept() -> tuple[float, float, float]:
+        known = network.core.questions
+        return (
+            known.reserved_on_link_a("r1-r2", "r1") - known.standby_on_link_a("r1-r2", "r1"),
+            known.standby_at_source_w("solar"),
+            known.held_at_load_w("town"),
+        )
+
+    carried_a, source_w, load_w = kept()
+    assert load_w == 2e6
+    assert source_w == pytest.approx(there(circuit.newest()).route.injected_w)
+    restart(network)
+    assert kept() == pytest.approx((carried_a, source_w, load_w))
+    network.activate(circuit.circuit_id)
+    network.deliver_all()
+    assert kept()[1:] == (0.0, 0.0)
+    assert kept()[0] > carried_a > 0.0
+    last = held(network, 1e6)
+    assert kept()[2] == 1e6
+    network.release(last.circuit_id)
+    assert kept()[1:] == (0.0, 0.0)

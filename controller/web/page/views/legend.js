@@ -20,7 +20,7 @@ export function Legend() {
       <p><svg width="74" height="14" aria-hidden="true"><path d="M4 7H70" class="lg-casing" /><path d="M4 7H70" class="lg-core" /><path d="M4 7H70" class="lg-dash" /></svg>
         <span>casing ampacity, core ${flow.value} current, dashes its direction</span></p>
       ${flow.value === "reserved" && html`<p><svg width="74" height="14" aria-hidden="true"><path d="M4 7H70" class="lg-casing" /><path d="M4 7H70" class="lg-ties" /></svg>
-        <span>held for standbys, carries nothing</span></p>`}
+        <span>kept for standbys and holds, carries nothing</span></p>`}
       <p><svg width="74" height="18" aria-hidden="true"><path d="M4 9H70" class="lg-down" /><circle cx="37" cy="9" r="7.4" class="lg-badge" /><path d="M34 6l6 6m0-6l-6 6" class="lg-cross" /></svg>
         <span>down; <b>?</b> silent, <b>‖</b> out of service</span></p>
       <p class="signs"><span><${Glyph} name="triangle" tone="source" /> source, filled to what it gives</span>

@@ -28,7 +28,7 @@ export function LineCard({ row }) {
     <${Facts} of=${[
       ["Between", html`<a href=${linkTo("router", row.a_router_id)}>${row.a_router_id}</a> and <a href=${linkTo("router", row.b_router_id)}>${row.b_router_id}</a>`],
       way(row.a_router_id, row.b_router_id, ab), way(row.b_router_id, row.a_router_id, ba),
-      ["For standbys", standbyOf(row) ? `${current(standbyOf(row))}${pools ? `, ${current(pools)} of it shared` : ""}` : ""], ["Resistance", row.resistance_ohm !== undefined ? `${row.resistance_ohm} Ω` : ""],
+      ["Kept", standbyOf(row) ? `${current(standbyOf(row))} for standbys and holds${pools ? `, ${current(pools)} of it shared` : ""}` : ""], ["Resistance", row.resistance_ohm !== undefined ? `${row.resistance_ohm} Ω` : ""],
       ["Toll", row.cost_per_mwh ? `${row.cost_per_mwh} per MWh` : ""], ["May fail with", (row.risk_groups ?? []).join(", ")],
     ]} />
     <${Circuits} of=${circuitsOn(row.link_id)} />
@@ -65,7 +65,7 @@ export function LoadCard({ row }) {
   const circuits = [...store.tables.circuits.values()].filter((circuit) => circuit.sink_id === row.load_id);
   return html`
     <header><${State} of=${loadStateOf(row)} /><h2>${row.load_id}</h2></header>
-    <${Figures} of=${[["Reserved", power(row.reserved_w)], ["May take", power(row.max_power_w)], ["Circuits", circuits.length]]} />
+    <${Figures} of=${[["Reserved", power(row.reserved_w), row.held_w ? `${power(row.held_w)} held` : ""], ["May take", power(row.max_power_w)], ["Circuits", circuits.length]]} />
     <${Share} share=${row.max_power_w ? row.reserved_w / row.max_power_w : 0} />
     <${Facts} of=${[["Router", html`<a href=${linkTo("router", row.router_id)}>${row.router_id}</a>`], ["Priority", row.priority], ["Worth", row.value_per_mwh ? `${row.value_per_mwh} per MWh` : ""]]} />
     <${Circuits} of=${circuits} />
@@ -84,7 +84,7 @@ export function SourceCard({ row }) {
     <${Share} share=${row.max_power_w ? row.reserved_w / row.max_power_w : 0} />
     <${Facts} of=${[
       ["Router", html`<a href=${linkTo("router", row.router_id)}>${row.router_id}</a>`], ["Cost", row.cost_per_mwh ? `${row.cost_per_mwh} per MWh` : ""],
-      ["For standbys", row.standby_w ? power(row.standby_w) : ""], ["Carbon", row.carbon_kg_per_mwh ? `${row.carbon_kg_per_mwh} kg per MWh` : ""], ["Renewable", row.renewable ? "yes" : ""],
+      ["Kept", row.standby_w ? `${power(row.standby_w)} for standbys and holds` : ""], ["Carbon", row.carbon_kg_per_mwh ? `${row.carbon_kg_per_mwh} kg per MWh` : ""], ["Renewable", row.renewable ? "yes" : ""],
     ]} />
     <${Circuits} of=${circuits} />
     <div class="actions"><button onClick=${() => open("whatif", { cut: row.source_id })}>What if it fails…</button>
