@@ -11,7 +11,7 @@ const CASING = [2.4, 8.6];
 const LEAST_CORE = 1.2;
 // Shorter lines have no dashes.
 const LEAST_DASHED_PX = 12;
-// What standbys hold of a line is drawn as ties across its core, so much wider where there is room.
+// What standbys and holds have of a line is drawn as ties across its core, so much wider where there is room.
 const TIES = [1.6, 3.4];
 const TIES_BEYOND_PX = 2;
 // Of the larger direction: from here on both have a lane.
@@ -78,7 +78,8 @@ export function sceneOf(geometry, look) {
   };
 }
 
-const HALO_DASH = { standby: [10, 7], preview: [3, 5] };
+// A standby is dashed, a preview dotted: by dashes of no length, whose ends are round.
+const HALO_DASH = { standby: [10, 7], preview: [0, 15] };
 
 /** Lines are thinner where there are many of them on the screen. @param {import("./geometry.js").Geometry} geometry @param {number} zoom */
 export function scaleOf(geometry, zoom) {
@@ -97,7 +98,7 @@ class Strokes {
     const key = `${colour}|${rounded}|${dash ?? ""}`;
     let stroke = this.byLook.get(key);
     if (!stroke) {
-      stroke = { colour, width: rounded, dash, cap: dash ? "butt" : "round", lines: [] };
+      stroke = { colour, width: rounded, dash, cap: dash?.[0] ? "butt" : "round", lines: [] };
       this.byLook.set(key, stroke);
     }
     stroke.lines.push(points);
@@ -141,7 +142,7 @@ export function currentsOf(link, measured) {
   return [(link.reserved_a_to_b_a ?? 0) - (link.standby_a_to_b_a ?? 0), (link.reserved_b_to_a_a ?? 0) - (link.standby_b_to_a_a ?? 0)];
 }
 
-/** What standbys hold of a line, in amperes of both directions: nothing flows by it. */
+/** What standbys and holds have of a line, in amperes of both directions: nothing flows by it. */
 export function standbyOf(link) {
   return (link.standby_a_to_b_a ?? 0) + (link.standby_b_to_a_a ?? 0);
 }

@@ -5,10 +5,12 @@ import { rampColours, stepOf } from "../palette.js";
 import { theme } from "../view_state.js";
 import { percent } from "../words.js";
 
-/** A share of ampacity, in the map's colours. @param {{share: number}} props */
+/** The map's colour of a share of ampacity. @param {number} share */
+export const colourOf = (share) => rampColours(theme.value.ramp)[stepOf(share)];
+
+/** A share of ampacity. @param {{share: number}} props */
 export function Bar({ share }) {
-  const colour = rampColours(theme.value.ramp)[stepOf(share)];
-  return html`<span class="bar" aria-hidden="true"><span style=${{ width: `${Math.min(100, share * 100)}%`, background: colour }} /></span>`;
+  return html`<span class="bar" aria-hidden="true"><span style=${{ width: `${Math.min(100, share * 100)}%`, background: colourOf(share) }} /></span>`;
 }
 
 /** @param {{share: number}} props */

@@ -6,7 +6,7 @@ import { linkTo, open } from "../route.js";
 import { store } from "../store.js";
 import { ago, counted, duration, energies, enumWord, fateOf, moment, percent, power, stateOf } from "../words.js";
 import { Audit } from "./audit.js";
-import { Facts, Figures, Share } from "./bars.js";
+import { colourOf, Facts, Figures, Share } from "./bars.js";
 import { Glyph, State } from "./glyph.js";
 import { shareOf } from "./lists.js";
 import { fullest, OtherWays } from "./ways.js";
@@ -83,7 +83,7 @@ function Path({ row, whole }) {
 function Hop({ id, hop }) {
   const link = store.tables.links.get(id);
   const lost = hop ? hop.sent_w - hop.received_w : null;
-  return html`<li class="hop"><span class="stretch" aria-hidden="true" /><a href=${linkTo("line", id)}>${id}</a>
+  return html`<li class="hop"><span class="stretch" aria-hidden="true" style=${link && { background: colourOf(shareOf(link)) }} /><a href=${linkTo("line", id)}>${id}</a>
     ${lost !== null && html`<small title="What this circuit loses on this line">−${power(lost)}</small>`}
     ${link ? html`<${Share} share=${shareOf(link)} />` : html`<small>not known</small>`}</li>`;
 }

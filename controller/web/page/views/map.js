@@ -50,7 +50,7 @@ const STEM_PX = 68;
 const SMALL_STEM_PX = 42;
 const LETTER_PX = 6.3;
 // Below a router, where the folded legend covers the map.
-const BELOW_PX = 56;
+const BELOW_PX = 68;
 
 /** What covers the map at its edges. */
 function insets() {

@@ -26,7 +26,7 @@ export function Timeline() {
   const shownMs = pointedMs || cursorMs.value;
   const painted = useRef({ key: "", atMs: 0 });
   useEffect(() => {
-    const key = [size.width, size.height, spanMs, marks.at(-1)?.n, shownMs, theme.value.ground].join();
+    const key = [size.width, size.height, spanMs, marks.at(-1)?.n, shownMs, theme.value.ground, store.history.seconds.length > 1].join();
     if (!size.width || (key === painted.current.key && endMs - painted.current.atMs < REPAINT_MS)) return;
     painted.current = { key, atMs: endMs };
     paint(canvas.current, size, range, marks, shownMs);
