@@ -79,7 +79,7 @@ export function sceneOf(geometry, look) {
 }
 
 // A standby is dashed, a preview dotted: by dashes of no length, whose ends are round.
-const HALO_DASH = { standby: [10, 7], preview: [0, 15] };
+const HALO_DASH = { standby: [10, 7], preview: [0, 19] };
 
 /** Lines are thinner where there are many of them on the screen. @param {import("./geometry.js").Geometry} geometry @param {number} zoom */
 export function scaleOf(geometry, zoom) {
