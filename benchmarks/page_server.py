@@ -22,11 +22,14 @@ class PlayedServer:
         self.drift = drift
         # Says nothing any more, and closes nothing.
         self.stalled = False
+        # How late the first word of a stream is (s).
+        self.delay_s = 0.0
         # The map as it was, if it has kept any.
         self.history: dict[str, Any] | None = None
         self._readers: set[asyncio.Queue[str]] = set()
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(self.delay_s)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue: asyncio.Queue[str] = asyncio.Queue()

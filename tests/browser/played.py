@@ -43,3 +43,7 @@ class PlayedController:
     def stall(self, *, stalled: bool) -> None:
         """Says nothing any more, and closes nothing; or goes on."""
         self._server.stalled = stalled
+
+    def delay(self, first_word_s: float) -> None:
+        """Whoever listens hears the first word so late."""
+        self._server.delay_s = first_word_s

@@ -415,3 +415,35 @@ def test_a_file_of_the_page_that_is_missing_is_said_to_be(
     page.get_by_role("link", name="Load it again").click()
     wait_until_drawn(page)
     expect(page.locator("#missing")).to_be_hidden()
+
+
+@pytest.mark.parametrize("lost", ["views/timeline.js", "style/base.css"])
+def test_a_file_of_the_page_that_was_lost_once_is_fetched_again(
+    controller: PlayedController, open_page: Open, lost: str
+) -> None:
+    page = open_page("about:blank")
+    page.route(f"**/page/{lost}", lambda route: route.abort("connectionreset"), times=1)
+    page.goto(controller.address)
+    wait_until_drawn(page)
+    expect(page.locator("#missing")).to_be_hidden()
+
+
+def test_a_page_whose_worker_does_not_come_has_a_stream_of_its_own(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page("about:blank")
+    # As where a browser never begins it: nothing is said, and no error is told.
+    page.add_init_script(
+        "globalThis.SharedWorker = class { port = { postMessage() {}, onmessage: null }; };"
+    )
+    page.goto(controller.address)
+    wait_until_drawn(page)
+    expect(page.locator(".age")).to_contain_text("live")
+
+
+def test_a_page_waits_longer_for_a_controller_that_is_late_each_time(open_page: Open) -> None:
+    """All attempts would end alike where each is given up before its answer comes."""
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        played.delay(5.0)
+        page = open_page(played.address)
+        wait_until_drawn(page)

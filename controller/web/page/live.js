@@ -5,6 +5,9 @@ import { authorisation, token } from "./api.js";
 import { store } from "./store.js";
 import { Stream } from "./stream.js";
 
+// How long the worker may take for its first word: where a browser has not begun it, nobody would say so.
+const WORKER_MS = 5000;
+
 /** @type {{current: Stream | SharedStream | null}} */
 export const stream = { current: null };
 const listener = {
@@ -21,10 +24,16 @@ class SharedStream {
     this.port = worker.port;
     /** @type {Stream | null} */
     this.own = null;
+    /** Until the worker is heard. @type {Stream | null} */
+    this.meanwhile = null;
+    const late = setTimeout(() => this.alone(), WORKER_MS);
     this.port.onmessage = ({ data }) => {
-      if (data.own) this.own ??= ofMyOwn();
-      else if (this.own) return;
-      else if (data.name) listener.event(data.name, data.text);
+      clearTimeout(late);
+      if (data.own) this.own ??= this.meanwhile ?? ofMyOwn();
+      else if (!this.own) this.meanwhile?.close();
+      this.meanwhile = null;
+      if (this.own) return;
+      if (data.name) listener.event(data.name, data.text);
       else listener.state(data.state, data.detail);
     };
     this.say("join");
@@ -38,25 +47,31 @@ class SharedStream {
     this.port.postMessage({ what, token: token.get(), own: this.own !== null });
   }
 
+  /** The worker does not come, or late: then it says whether this one is needed. */
+  alone() {
+    if (!this.own) this.meanwhile ??= ofMyOwn();
+  }
+
   wake() {
-    if (this.own) this.own.wake();
+    const mine = this.own ?? this.meanwhile;
+    if (mine) mine.wake();
     else this.say("wake");
   }
 
   restart() {
-    if (this.own) this.own.restart();
+    const mine = this.own ?? this.meanwhile;
+    if (mine) mine.restart();
     else this.say("restart");
   }
 }
 
 export function listen() {
-  const alone = () => { stream.current = ofMyOwn(); };
   if (globalThis.SharedWorker) {
     const worker = new SharedWorker("/page/sharing.js", { type: "module", name: "stream" });
-    worker.onerror = alone;
-    stream.current = new SharedStream(worker);
+    const shared = stream.current = new SharedStream(worker);
+    worker.onerror = () => shared.alone();
   } else {
-    alone();
+    stream.current = ofMyOwn();
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden) stream.current?.wake(); });
 }

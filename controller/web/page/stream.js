@@ -3,8 +3,10 @@
 
 import { bodyOf } from "./api.js";
 
-// The daemon says something every second; three seconds without a word are a stall.
+// The daemon says something every second; three seconds without a word are a stall. Late is not dead: where the daemon, or
+// this page, is so busy that nothing is told whole in that time, each attempt that was in vain gives the next one longer.
 const SILENCE_MS = 3200;
+const MAX_SILENCE_MS = 12_800;
 // First and longest wait before another attempt: a daemon that was started again is seen within a second.
 const RETRY_MS = 250;
 const MAX_RETRY_MS = 800;
@@ -28,6 +30,7 @@ export class Stream {
     this.lastId = "";
     this.retryMs = RETRY_MS;
     this.heardAt = 0;
+    this.silenceMs = SILENCE_MS;
     this.closed = false;
     addEventListener("online", () => this.wake());
     setInterval(() => this.watch(), 1000);
@@ -40,7 +43,9 @@ export class Stream {
   }
 
   watch() {
-    if (this.aborter && performance.now() - this.heardAt > SILENCE_MS) this.aborter.abort();
+    if (!this.aborter || performance.now() - this.heardAt <= this.silenceMs) return;
+    this.silenceMs = Math.min(MAX_SILENCE_MS, 2 * this.silenceMs);
+    this.aborter.abort();
   }
 
   async connect() {
@@ -49,15 +54,19 @@ export class Stream {
     this.heardAt = performance.now();
     try {
       await this.read(aborter.signal);
-      this.listener.state("lost");
+      this.lost();
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-      this.listener.state("lost");
+      this.lost();
     } finally {
       this.aborter = null;
       if (!this.closed) setTimeout(() => this.connect(), this.retryMs);
-      this.retryMs = Math.min(MAX_RETRY_MS, this.retryMs * 1.5);
+      this.retryMs = Math.min(MAX_RETRY_MS, Math.max(RETRY_MS, this.retryMs * 1.5));
     }
+  }
+
+  lost() {
+    if (!this.closed) this.listener.state("lost");
   }
 
   /** Reads until the stream ends. @param {AbortSignal} signal */
@@ -85,8 +94,16 @@ export class Stream {
   told({ name, data, id }) {
     if (id) this.lastId = id;
     this.retryMs = RETRY_MS;
+    // All has come that there is.
+    if (name === "ready") this.silenceMs = SILENCE_MS;
     this.listener.state("live");
     this.listener.event(name, data);
+  }
+
+  /** Tells nothing more. */
+  close() {
+    this.closed = true;
+    this.aborter?.abort();
   }
 
   /** For a new token: connects anew, at once. */
