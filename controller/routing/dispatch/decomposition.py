@@ -8,7 +8,10 @@ part's power back down its path, which is exact as each arc's law can be inverte
 """
 
 from bisect import insort
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -62,6 +65,9 @@ class _Bin:
     pieces: list[_Piece] = field(default_factory=list)
 
 
+_LEFT, _ENTERING, _ADMISSION = (attrgetter(name) for name in ("left_w", "entering_w", "key"))
+
+
 def decompose(problem: DispatchProblem, answer: Dispatch) -> tuple[PlannedCircuit, ...]:
     """Circuits in the order in which they are to be admitted, on top of what the graph has reserved.
 
@@ -71,26 +77,44 @@ def decompose(problem: DispatchProblem, answer: Dispatch) -> tuple[PlannedCircui
     return _Decomposition(problem, answer).circuits()
 
 
+class _Lines:
+    """The graph's arrays as lists: of these it is numbers by themselves that are wanted, many times each."""
+
+    def __init__(self, graph: PowerGraph) -> None:
+        self.tail: list[int] = graph.tail.tolist()
+        self.head: list[int] = graph.head.tolist()
+        self.resistance_ohm: list[float] = graph.resistance_ohm.tolist()
+        self.voltage_v: list[float] = graph.voltage_v.tolist()
+        self.load_a: list[float] = graph.load_a.tolist()
+        self.efficiency: list[float] = graph.efficiency.tolist()
+
+
 class _Decomposition:
     def __init__(self, problem: DispatchProblem, answer: Dispatch) -> None:
-        self._problem = problem
-        self._graph: PowerGraph = problem.graph
-        self._answer = answer
-        self._waiting: list[list[_Piece]] = [[] for _ in range(self._graph.node_count)]
-        self._sources: list[list[int]] = [[] for _ in range(self._graph.node_count)]
-        for source in np.flatnonzero(answer.generated_w > 0.0):
-            self._sources[problem.source_node[source]].append(int(source))
+        graph = problem.graph
+        self._lines = _Lines(graph)
+        self._load_node: list[int] = problem.load_node.tolist()
+        self._served_w: list[float] = answer.served_w.tolist()
+        self._waiting: list[list[_Piece]] = [[] for _ in range(graph.node_count)]
+        # What has to be filled at each router: arcs first, then sources.
+        self._bins: list[list[_Bin]] = [[] for _ in range(graph.node_count)]
+        for arc in np.flatnonzero(answer.received_w > 0.0).tolist():
+            bin_ = _Bin(float(answer.received_w[arc]), arc=arc)
+            self._bins[self._lines.head[arc]].append(bin_)
+        self._order = _sinks_first(self._lines.tail, self._bins)
+        for source in np.flatnonzero(answer.generated_w > 0.0).tolist():
+            bin_ = _Bin(float(answer.generated_w[source]), source=source)
+            self._bins[problem.source_node[source]].append(bin_)
 
     def circuits(self) -> tuple[PlannedCircuit, ...]:
-        served_w = self._answer.served_w
-        largest_first = np.argsort(-served_w, kind="stable")
-        for rank, load in enumerate(largest_first[: np.count_nonzero(served_w > 0.0)]):
-            node = int(self._problem.load_node[load])
-            delivered_w = float(served_w[load])
-            entering_w = delivered_w / float(self._graph.efficiency[node])
-            self._waiting[node].append(_Piece((rank,), int(load), delivered_w, entering_w))
+        served_w = np.array(self._served_w)
+        largest_first = np.argsort(-served_w, kind="stable")[: np.count_nonzero(served_w > 0.0)]
+        for rank, load in enumerate(largest_first.tolist()):
+            node, delivered_w = self._load_node[load], self._served_w[load]
+            entering_w = delivered_w / self._lines.efficiency[node]
+            self._waiting[node].append(_Piece((rank,), load, delivered_w, entering_w))
         finished: list[tuple[tuple[int, ...], PlannedCircuit]] = []
-        for node in self._sinks_first():
+        for node in self._order:
             for bin_ in self._fill_bins(node):
                 if bin_.arc >= 0:
                     self._send_up(bin_)
@@ -98,58 +122,35 @@ class _Decomposition:
                     finished += [(p.key, self._circuit(p, bin_.source)) for p in bin_.pieces]
         return tuple(circuit for _, circuit in sorted(finished, key=lambda each: each[0]))
 
-    def _sinks_first(self) -> list[int]:
-        """Routers in an order in which power flows from later to earlier ones."""
-        graph, carries = self._graph, self._answer.received_w > 0.0
-        leaving = np.bincount(graph.tail[carries], minlength=graph.node_count)
-        order = [int(node) for node in np.flatnonzero(leaving == 0)]
-        for node in order:
-            for arc in range(graph.start[node], graph.start[node + 1]):
-                if carries[arc]:
-                    tail = int(graph.tail[arc])
-                    leaving[tail] -= 1
-                    if leaving[tail] == 0:
-                        order.append(tail)
-        if len(order) < graph.node_count:
-            raise ValueError("power flows in a circle, which no dispatch does")
-        return order
-
     def _fill_bins(self, node: int) -> list[_Bin]:
         """Share what enters a router among its arcs and sources: largest first, each where it fits best."""
-        graph, answer = self._graph, self._answer
-        bins = [
-            _Bin(float(answer.received_w[arc]), arc=arc)
-            for arc in range(graph.start[node], graph.start[node + 1])
-            if answer.received_w[arc] > 0.0
-        ]
-        bins += [_Bin(float(answer.generated_w[s]), source=s) for s in self._sources[node]]
-        waiting = self._waiting[node]
+        bins, waiting = self._bins[node], self._waiting[node]
         self._waiting[node] = []
         little_w = _ROUNDING * sum(bin_.left_w for bin_ in bins)
-        waiting.sort(key=lambda piece: piece.entering_w)
+        waiting.sort(key=_ENTERING)
         while waiting and bins:
             piece = waiting.pop()
             fitting = [b for b in bins if b.left_w >= piece.entering_w - little_w]
-            bin_ = min(fitting or bins, key=lambda b: b.left_w if fitting else -b.left_w)
+            bin_ = min(fitting, key=_LEFT) if fitting else max(bins, key=_LEFT)
             if not fitting and bin_.left_w > little_w:
                 rest = self._cut(piece, bin_.left_w, node)
-                insort(waiting, rest, key=lambda each: each.entering_w)
+                insort(waiting, rest, key=_ENTERING)
             bin_.left_w -= piece.entering_w
             bin_.pieces.append(piece)
         return bins
 
     def _cut(self, piece: _Piece, entering_w: float, node: int) -> _Piece:
         """Leave in the piece so much of it that ``entering_w`` enters the router; returns the rest, its follower."""
-        graph = self._graph
-        through_w = entering_w * float(graph.efficiency[node])
+        lines = self._lines
+        through_w = entering_w * lines.efficiency[node]
         rest_hops = list(piece.hops)
         for index in range(len(piece.hops) - 1, -1, -1):
             arc, before_a = piece.hops[index]
-            voltage_v = float(graph.voltage_v[arc])
-            arriving_w = received_w(through_w, graph.resistance_ohm[arc], voltage_v, before_a)
+            voltage_v = lines.voltage_v[arc]
+            arriving_w = received_w(through_w, lines.resistance_ohm[arc], voltage_v, before_a)
             rest_hops[index] = (arc, before_a + arriving_w / voltage_v)
-            through_w = arriving_w * float(graph.efficiency[graph.head[arc]])
-        first_w = min(float(through_w), piece.delivered_w)
+            through_w = arriving_w * lines.efficiency[lines.head[arc]]
+        first_w = min(through_w, piece.delivered_w)
         rest = _Piece((*piece.key, 1), piece.load, piece.delivered_w - first_w, 0.0, rest_hops)
         rest.entering_w = self._entering_w(rest)
         piece.key = (*piece.key, 0)
@@ -159,35 +160,49 @@ class _Decomposition:
 
     def _entering_w(self, piece: _Piece) -> float:
         """Walk the piece's power up its path."""
-        graph = self._graph
-        efficiency = float(graph.efficiency[self._problem.load_node[piece.load]])
-        entering_w = piece.delivered_w / efficiency
+        entering_w = piece.delivered_w / self._lines.efficiency[self._load_node[piece.load]]
         for arc, before_a in piece.hops:
             entering_w = self._through(arc, entering_w, before_a)
         return entering_w
 
     def _through(self, arc: int, arriving_w: float, before_a: float) -> float:
-        graph = self._graph
-        needed_w = sent_w(arriving_w, graph.resistance_ohm[arc], graph.voltage_v[arc], before_a)
-        return float(needed_w / graph.efficiency[graph.tail[arc]])
+        lines = self._lines
+        needed_w = sent_w(arriving_w, lines.resistance_ohm[arc], lines.voltage_v[arc], before_a)
+        return needed_w / lines.efficiency[lines.tail[arc]]
 
     def _send_up(self, bin_: _Bin) -> None:
         """All pieces of an arc to its tail, each paying in the order of admission."""
-        arc, graph = bin_.arc, self._graph
-        before_a = float(graph.load_a[arc])
-        for piece in sorted(bin_.pieces, key=lambda each: each.key):
+        arc = bin_.arc
+        tail, voltage_v = self._lines.tail[arc], self._lines.voltage_v[arc]
+        before_a = self._lines.load_a[arc]
+        for piece in sorted(bin_.pieces, key=_ADMISSION):
             arriving_w = piece.entering_w
             piece.hops.append((arc, before_a))
             piece.entering_w = self._through(arc, arriving_w, before_a)
-            before_a += arriving_w / float(graph.voltage_v[arc])
-            self._waiting[graph.tail[arc]].append(piece)
+            before_a += arriving_w / voltage_v
+            self._waiting[tail].append(piece)
 
     def _circuit(self, piece: _Piece, source: int) -> PlannedCircuit:
-        arcs = tuple(arc for arc, _ in reversed(piece.hops))
-        load_node = int(self._problem.load_node[piece.load])
-        nodes = (*(int(self._graph.tail[arc]) for arc in arcs), load_node)
+        arcs = tuple([arc for arc, _ in reversed(piece.hops)])
+        tail = self._lines.tail
+        nodes = (*[tail[arc] for arc in arcs], self._load_node[piece.load])
         small = piece.delivered_w < MIN_CIRCUIT_W
-        is_residue = small and piece.delivered_w < float(self._answer.served_w[piece.load])
+        is_residue = small and piece.delivered_w < self._served_w[piece.load]
         return PlannedCircuit(
             source, piece.load, nodes, arcs, piece.delivered_w, piece.entering_w, is_residue
         )
+
+
+def _sinks_first(tail: Sequence[int], arcs_into: Sequence[Sequence[_Bin]]) -> list[int]:
+    """Routers in an order in which power flows from later to earlier ones. ``arcs_into`` a router: all that carry."""
+    leaving = Counter(tail[bin_.arc] for bins in arcs_into for bin_ in bins)
+    order = [node for node in range(len(arcs_into)) if not leaving[node]]
+    for node in order:
+        for bin_ in arcs_into[node]:
+            upstream = tail[bin_.arc]
+            leaving[upstream] -= 1
+            if not leaving[upstream]:
+                order.append(upstream)
+    if len(order) < len(arcs_into):
+        raise ValueError("power flows in a circle, which no dispatch does")
+    return order
