@@ -49,8 +49,9 @@ export function MapView({ mapper }) {
 const STEM_PX = 68;
 const SMALL_STEM_PX = 42;
 const LETTER_PX = 6.3;
-// Below a router, where the folded legend covers the map.
+// Below a router, where the folded legend covers the map: the name of a load too, for which a phone has no room.
 const BELOW_PX = 68;
+const SMALL_BELOW_PX = 50;
 
 /** What covers the map at its edges. */
 function insets() {
@@ -62,7 +63,7 @@ function insets() {
   const few = routers.size < 40;
   const longest = few ? Math.max(0, ...[...sources.keys(), ...loads.keys()].map((id) => id.length)) : 0;
   const side = Math.max(small ? 44 : 84, Math.min(innerWidth * 0.24, (small ? SMALL_STEM_PX : STEM_PX) + LETTER_PX * longest));
-  return { top: small ? 92 : few ? 118 : 104, right: side, bottom: (legend && !small ? legend.clientHeight + 42 : 50) + (few ? BELOW_PX : BELOW_PX / 2), left: side };
+  return { top: small ? 92 : few ? 118 : 104, right: side, bottom: (legend && !small ? legend.clientHeight + 42 : 50) + (small ? SMALL_BELOW_PX : BELOW_PX) / (few ? 1 : 2), left: side };
 }
 
 function summary() {
