@@ -149,7 +149,7 @@ def table_of(summary: Summary) -> Table:
     one, other = summary.operated, summary.with_routers
     table.add_row("losses of lines and converters", _mwh(one.loss_wh), _mwh(other.loss_wh))
     table.add_row("  of the load", _share(one.loss_wh, summary), _share(other.loss_wh, summary))
-    table.add_row("promised to loads, and missing", *_missing_of(one.supply, other.supply))
+    table.add_row("missing at loads", *_missing_of(one.supply, other.supply))
     for name, cause in (
         ("  no line leads to them", "unfed_mj"),
         ("  sources lacked", "sources_mj"),

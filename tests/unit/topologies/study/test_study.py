@@ -64,7 +64,7 @@ def test_a_day_is_written_as_table_summary_and_plot(tmp_path: Path) -> None:
     assert promised_mj / 3.6e6 == pytest.approx(summary.load_wh)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "promised to loads, and missing" in printed
+    assert "missing at loads" in printed
     assert "as operated" in printed and "no power router at a tie" in printed
 
 
