@@ -29,6 +29,7 @@ from trading.market.records import (
 )
 from trading.market.restoring import Journalled
 
+# Of the tables below; a file of a later one is refused.
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE orders (seq INTEGER PRIMARY KEY, party TEXT NOT NULL, record BLOB NOT NULL);

@@ -18,6 +18,7 @@ from trading.ledger.refusals import LedgerReason, LedgerRefused
 MAX_ID_CHARACTERS = 256
 # Accounts with money in one escrow, and postings out of it at a time: a bill has some ten lines.
 MAX_STAKES, MAX_POSTINGS = 16, 64
+# Of SHA-256.
 _HASH_BYTES = 32
 
 

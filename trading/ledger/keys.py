@@ -6,6 +6,7 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+# Of Ed25519.
 PUBLIC_KEY_BYTES = 32
 
 

@@ -9,6 +9,7 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from digitalgrid.transactions import transaction
 from trading.ledger.storage import Appended, Fenced
 
+# Of the tables below; a file of a later one is refused.
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, signed BLOB NOT NULL);

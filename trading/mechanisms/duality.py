@@ -15,6 +15,7 @@ from trading.core.units import power_w
 from trading.mechanisms.mechanism import NodalPrices
 from trading.mechanisms.network import MarketNetwork
 
+# Micro per kWh in a currency per MWh.
 _MICRO_PER_KWH = 1_000.0
 # Of a limit: what is nearer to it than that is at it; and as near to nothing is nothing.
 _AT_LIMIT = 1e-6

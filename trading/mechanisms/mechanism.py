@@ -14,6 +14,7 @@ from trading.core.units import MicroPerKwh, Wh
 from trading.mechanisms.network import MarketNetwork
 from trading.reasons import MarketReason
 
+# Plug-ins say which one they were written for.
 INTERFACE_VERSION = 1
 GROUP = "digitalgrid.market_mechanisms"
 

@@ -18,6 +18,7 @@ from trading.reasons import MarketReason
 # Of what flows, and of the value of what is traded: what sums of floats and a solver may be off by.
 _PHYSICAL = 1e-6
 _WELFARE = 1e-6
+# Of the value of what is traded: how far rounding parts two sums that are the same.
 _IDENTITY = 1e-9
 # Millionths of an ask that may be missing: what has to be injected is rounded up, and planned as exactly as _PHYSICAL.
 _INJECTED_PPM = 2

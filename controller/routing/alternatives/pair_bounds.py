@@ -19,6 +19,7 @@ from controller.routing.paths.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
 _MAX_ACTIVE = 3
+# How bounds are read, in the place of a number of landmarks: by the hierarchy.
 _BY_HIERARCHY = -1
 
 

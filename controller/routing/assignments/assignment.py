@@ -16,9 +16,11 @@ from controller.routing.graph import Floats, Ints
 
 # Circuits that make way for one, at most.
 _MAX_EJECTED = 1
+# Through all circuits, in one descent: a pass that gains too little ends it long before, so this only ends it for sure.
 _MAX_PASSES = 20
 # What a pass must gain for another one.
 _WORTH = 2e-5
+# Times that what stays overloaded is made to weigh more; where something still is then, no assignment was found.
 _MAX_BREAKOUTS = 60
 # Moves between two breakouts, a circuit.
 _MAX_MOVES = 2

@@ -28,6 +28,7 @@ _MAX_ROUNDS = 60
 _CLOSE = 1e-5
 # A path is worth it only if it is cheaper by more than rounding.
 _CHEAPER = 1.0 - 1e-9
+# Of what a limit typically is: with less room than that it is closed.
 _NEXT_TO_NOTHING = 1e-6
 
 

@@ -12,6 +12,7 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
+# Through all circuits: passes end by themselves where none moves, and this ends them for sure.
 _MAX_PASSES = 20
 # The part of what is injected that a move must gain, or rounding would move circuits to and fro.
 _WORTH = 1e-9

@@ -14,6 +14,7 @@ from controller.routing.assignments.standing import Circuits, Paths
 from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints, PowerGraph
 
+# Of losses after currents and currents after losses: as losses are small, each leaves little of the error before it.
 _ROUNDS = 4
 
 

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from controller.routing.graph import Floats, Ints
 
+# HiGHS's numbers of its strategies.
 _DUAL_SIMPLEX, _PRIMAL_SIMPLEX = 1, 4
+# Of a limit: used beyond this, it gets a row of its own; less is rounding.
 _EXCEEDED = 1.0 + 1e-9
 
 

@@ -15,6 +15,7 @@ from controller.routing.graph import Floats, Ints, PowerGraph
 
 # What is not served costs this times itself, so it is not served only where it cannot be.
 UNSERVED = 1e3
+# Of the solver, absolute and relative: finer than a split's own tolerance (1e-7), by a margin.
 _TOLERANCE = 1e-10
 
 

@@ -13,6 +13,7 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.heap import heap_push, heap_remove_first, with_room
 
+# Arcs of trees that there is room for at first; it grows.
 _FIRST_ARCS = 4096
 
 

@@ -26,6 +26,7 @@ from controller.routing.assignments.standing import (
 )
 from controller.routing.graph import Floats, Ints, PowerGraph
 
+# Of losses taken as linear anew, at most; plans are mostly close to their bound before.
 _MAX_ROUNDS = 12
 # Of what is injected: closer to the bound than this, no further round pays.
 _CLOSE = 2e-4
@@ -33,7 +34,9 @@ _CLOSE = 2e-4
 _MARGIN = 1e-3
 # The local search at linear losses ends this close to the bound.
 _ENOUGH = 1e-4
+# Of the golden section search for the best share: it is then known to 5e-4.
 _STEPS = 16
+# By which a step of that search shortens the interval.
 _GOLDEN = 0.6180339887498949
 
 

@@ -27,9 +27,11 @@ from controller.routing.flows.node_splitting import SplitGraph, split_nodes
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
+# In each of which a path is found, or power shared out anew, at most.
 _MAX_ROUNDS = 80
 # Steps without a new path, after which what is not settled is taken as it is.
 _MAX_STEPS = 14
+# Paths that are found at most; MAX_PARTS of them can be kept.
 _MAX_PATHS = 40
 # Shares of limits left free, so that what is solved to a tolerance fits; the next one where that does not do.
 _MARGINS = (1e-8, 1e-5, 1e-3)
@@ -39,6 +41,7 @@ _NOTHING = 1e-6
 # A part of less than this is tried to be done without, and is if all then inject hardly more.
 _SLIGHT = 1e-3
 _HARDLY = 1.0 + 1e-5
+# A path is worth it only if it is cheaper by more than rounding.
 _CHEAPER = 1.0 - 1e-7
 # The curvature by which steps stay near grows, for many ways to share out may be equally good: it is to keep to one.
 _STAY = 1e-5

@@ -10,7 +10,9 @@ from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.cspf import Path, PathSearch
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
+# Circuits that one request may become; each is programmed and kept by itself.
 MAX_PARTS = 16
+# No circuit is made for less, in watts: what programming it takes is worth more.
 MIN_PART_W = 1.0
 # Each halves what is not known of the largest part.
 _HALVINGS = 14

@@ -12,6 +12,7 @@ from controller.routing.compiled import compiled_numeric
 from controller.routing.dispatch.newton import Network
 from controller.routing.graph import Floats, Ints
 
+# At most; they end sooner where one corrects nothing more.
 _MAX_ROUNDS = 12
 # Of a limit: the room of what carries nothing, or all that it can. It comes after whatever has room both ways.
 _ONE_SIDED = 1e-9

@@ -28,6 +28,7 @@ from controller.routing.dispatch.newton import (
 )
 from controller.routing.graph import Floats
 
+# Several times the 20-34 that networks take: it only ends what does not converge.
 _MAX_ITERATIONS = 200
 # In scaled power, in scaled price (and of the greatest cost), and their product.
 _POWER_TOLERANCE = 1e-10
@@ -39,6 +40,7 @@ _MIN_TARGET = 1e-21
 _GOOD_POWER = 1e-5
 _GOOD_PRICE = 1e-6
 _GOOD_GAP = 1e-9
+# Progress is to miss less than this part of the least so far; after so many iterations without, the best is taken.
 _PROGRESS = 0.9
 _MAX_WITHOUT_PROGRESS = 15
 # Gondzio's corrections: how many at most in one iteration, for steps below which length, what part of the target a

@@ -24,6 +24,7 @@ from controller.routing.flows.spanning_tree import Bools, Indices, thread_tree
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.heap import heap_push, heap_remove_first
 
+# Of shortest paths, at most; pivots do the rest.
 _MAX_PHASES = 8
 # A phase that serves a smaller share of the nodes costs more than the pivots that it saves.
 _WORTHWHILE = 1 / 16

@@ -27,7 +27,9 @@ OPTIMAL, UNBOUNDED, STALLED = 0, 1, 2
 _ONE_RANK = 1e100
 # A reduced cost that is so small beside what it was computed from is rounding.
 _ROUNDING = 2e-14
+# Arcs among which one enters: as many as the root of all, and no fewer than these.
 _FEWEST_A_BLOCK = 16
+# Pivots after which the size of a block is judged anew.
 _PIVOTS_A_BLOCK_SIZE = 64
 # Prices computed anew from the tree may show more to improve, where costs are not whole numbers.
 _MAX_REPRICINGS = 20

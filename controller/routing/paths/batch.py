@@ -16,7 +16,9 @@ from controller.routing.paths.bounds import Bounds, worth_leading
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch, best_path
 from controller.routing.paths.search_arrays import NOTHING_AVAILABLE_W, Arcs, Ask, Room
 
+# What became of a request.
 ADMITTED, NO_ROUTE, OVER_LOAD_LIMIT = 0, 1, 2
+# Hops of all routes that there is room for at first; it grows.
 _FIRST_HOPS = 1024
 
 

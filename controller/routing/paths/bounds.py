@@ -33,7 +33,9 @@ from controller.routing.paths.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
 MAX_ACTIVE = 8
+# How bounds are read, in the place of a number of landmarks: by the hierarchy.
 BY_HIERARCHY = -1
+# No bound was worked out yet.
 _UNKNOWN = -1.0
 
 

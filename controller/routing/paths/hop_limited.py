@@ -11,6 +11,7 @@ from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc,
 from controller.routing.paths.search_arrays import NO_HOPS, Arcs, Ask, Records, Room
 
 _LABEL = record_type(label_w="f8", node="i4", arc="i4", below="i4", hops="i4")
+# Labels that there is room for at first; it grows.
 _FIRST_LABELS = 256
 
 

@@ -14,6 +14,7 @@ from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc,
 from controller.routing.paths.raising import LATER, raise_bounds
 from controller.routing.paths.search_arrays import Arcs, Ask, Room
 
+# Routers settled before bounds are raised, where no hierarchy leads: more than there are.
 _NEVER = 2**62
 
 

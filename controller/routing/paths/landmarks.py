@@ -20,6 +20,7 @@ from controller.routing.paths.shortest_path_tree import (
     upstream,
 )
 
+# Landmarks that are made; of them a search reads those that help it most.
 DEFAULT_COUNT = 16
 # What bounds are made for where lines have no limits.
 _WITHOUT_LIMITS_W = 1e6

@@ -11,6 +11,7 @@ from controller.routing.graph import Floats, Ints, PowerGraph
 
 _ARC = record_type(tail="i4", of_converter="f8", of_line_per_w="f8", voltage_v="f8")
 _NODE = record_type(label_w="f8", least_growth="f8", available_w="f8", arc="i4")
+# Entries that there is room for at first; it grows.
 _FIRST_HEAP = 256
 # At a router without candidate sources.
 NOTHING_AVAILABLE_W = -1.0

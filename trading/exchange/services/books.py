@@ -18,6 +18,7 @@ from trading.reasons import MarketReason, Refused
 # Limits of bids and asks, behind which levels are wanted; None: all of them.
 Place = tuple[int | None, int | None]
 _FIRST: Place = (None, None)
+# Dearer than any order.
 _ABOVE = MAX_PRICE + 1
 # Levels of each side that are made for whoever wants other than the best of all, which are made once for all: a part of
 # a millisecond, in which nobody else is heard.

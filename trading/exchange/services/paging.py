@@ -17,6 +17,7 @@ _MOST_BYTES = 2 * 1024 * 1024
 _TURN_BYTES = 64 * 1024
 # Rows that are looked through in one turn: some milliseconds too.
 TURN_ROWS = 2_000
+# A number of a page token, at most: databases take no greater one.
 _MAX_INT64 = 2**63 - 1
 R = TypeVar("R")
 M = TypeVar("M", bound=Message)
