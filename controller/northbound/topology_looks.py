@@ -21,8 +21,7 @@ from digitalgrid.supervision import start_task
 
 # Conflation (s): what is reserved within this time is told together.
 PACE_S = 0.05
-# Pictures that are taken in one turn of the loop, at 5 to 20 us each, and 2.5 us more for each dedicated standby that a
-# line or a source holds.
+# Pictures that are taken in one turn of the loop, at 5 to 20 us each.
 _AT_ONCE = 128
 
 

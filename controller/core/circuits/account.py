@@ -41,16 +41,18 @@ class Account:
     ``trickles`` are what generations take, of those that hold any part, while they only fill their buffers. Of what is
     ``clamped``, a router holds shared standbys to their pool: that has room for all of each, whatever its circuit
     holds there besides. Elsewhere the router shares a circuit's room among its generations. ``floor`` is what standbys
-    may take until the router has said that it knows of a smaller pool.
+    may take until the router has said that it knows of a smaller pool. ``standing`` is the part of the firm sum that is
+    there for dedicated standbys alone, or for circuits on hold.
     """
 
-    __slots__ = ("clamped", "floor", "held", "needed", "quanta", "trickles")
+    __slots__ = ("clamped", "floor", "held", "needed", "quanta", "standing", "trickles")
 
     def __init__(self, *, clamped: bool = False) -> None:
         self.clamped = clamped
         self.held: dict[CircuitGeneration, float] = {}
         self.trickles = _NO_TRICKLES
         self.quanta = 0
+        self.standing = 0
         self.needed = 0
         self.floor = 0
 

@@ -72,34 +72,24 @@ class Holdings:
     def standing_by(self, resource: Resource) -> float:
         """The part of the total that is there for standbys and holds alone: it carries nothing but trickles."""
         account = self._accounts.get(resource)
-        if account is None:
-            return 0.0
-        quanta = account.pool
-        # Each is looked up, because a set less a dictionary's keys walks through all of the latter.
-        standbys = account.held.keys() & self._standbys
-        held = self._on_hold_at(account)
-        for circuit_id in held.union(key.circuit_id for key in standbys if key not in self._covers):
-            numbers = self._generations[circuit_id]
-            working = [
-                each
-                for each in numbers
-                if circuit_id not in held
-                and CircuitGeneration(circuit_id, each) not in self._standbys
-            ]
-            quanta += account.firm(circuit_id, numbers, self._covers)
-            quanta -= account.firm(circuit_id, working, self._covers)
-        return quanta / QUANTA
+        return (account.pool + account.standing) / QUANTA if account else 0.0
 
-    def _on_hold_at(self, account: Account) -> set[int]:
-        """Of few holds each is looked up, else whoever is there."""
-        if len(self._on_hold) > len(account.held):
-            return self._on_hold.intersection(key.circuit_id for key in account.held)
-        return {
-            circuit_id
-            for circuit_id in self._on_hold
-            for number in self._generations.get(circuit_id, ())
-            if CircuitGeneration(circuit_id, number) in account.held
-        }
+    def _standing_of(self, account: Account, circuit_id: int) -> int:
+        """What a circuit holds firmly there for its dedicated standbys alone, or while it is on hold, in quanta."""
+        if not (self._standbys or self._on_hold):
+            return 0
+        numbers = self._generations.get(circuit_id, ())
+        if circuit_id in self._on_hold:
+            return account.firm(circuit_id, numbers, self._covers)
+        standbys = [
+            each for each in numbers if CircuitGeneration(circuit_id, each) in self._standbys
+        ]
+        keys = (CircuitGeneration(circuit_id, each) for each in standbys)
+        if not any(key in account.held and key not in self._covers for key in keys):
+            return 0
+        working = [each for each in numbers if each not in standbys]
+        together = account.firm(circuit_id, numbers, self._covers)
+        return together - account.firm(circuit_id, working, self._covers)
 
     def firm(self, resource: Resource) -> float:
         """The part of the total that is held whatever fails."""

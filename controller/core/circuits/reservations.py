@@ -1,6 +1,6 @@
 """Reservations: the only writer of what circuit generations hold, which :mod:`holdings` describes and answers for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from controller.core.circuits.account import Account, quanta_of
@@ -62,7 +62,8 @@ class Reservations(Holdings):
             self._standbys.add(key)
         if idle or standby:
             self._idle.add(key)
-        if others or idle or standby or covers is not None:
+        is_plain = not (others or idle or standby or covers is not None)
+        if not is_plain or key.circuit_id in self._on_hold:
             self._hold_beside(key, route, others, trickling=idle or standby)
         else:
             for resource, amount in held_by_route(route, self._limited):
@@ -107,17 +108,21 @@ class Reservations(Holdings):
                         account.trickle(key, trickle[resource])
                 continue
             before = account.firm(key.circuit_id, others) if others else 0
+            stood = self._standing_of(account, key.circuit_id)
             account.held[key] = amount
             if resource in trickle:
                 account.trickle(key, trickle[resource])
             after = account.firm(key.circuit_id, (*others, key.generation)) if others else 0
             account.quanta += (after or quanta_of(amount)) - before
+            account.standing += self._standing_of(account, key.circuit_id) - stood
 
     def demanded(self, key: CircuitGeneration) -> None:
         """A generation carries its circuit by now: it stands by no more, shares nothing, nor fills by a trickle."""
         self.cover(key, None)
-        self.promotions += key in self._standbys
-        self._standbys.discard(key)
+        if key in self._standbys:
+            self.promotions += 1
+            with self._restanding(key.circuit_id, self.held_by(key)):
+                self._standbys.discard(key)
         self._idle.discard(key)
         route = self._routes.get(key)
         for resource, _ in trickles(route, self._limited) if route else ():
@@ -130,10 +135,13 @@ class Reservations(Holdings):
 
     def hold(self, circuit_id: int) -> None:
         """All that this circuit has, and will have, carries nothing until its hold ends."""
-        self._on_hold.add(circuit_id)
+        with self._restanding(circuit_id, self.held_by_circuit(circuit_id)):
+            self._on_hold.add(circuit_id)
 
     def end_hold(self, circuit_id: int) -> None:
-        self._on_hold.discard(circuit_id)
+        if circuit_id in self._on_hold:
+            with self._restanding(circuit_id, self.held_by_circuit(circuit_id)):
+                self._on_hold.discard(circuit_id)
 
     def limit(self, router_ids: frozenset[str]) -> None:
         """Reckon what passes these routers from now on, and no others: all that circuits hold there by now."""
@@ -163,6 +171,15 @@ class Reservations(Holdings):
             self._forget(key)
         else:
             self._freed.setdefault(key, freed).add(router_id)
+
+    @contextmanager
+    def _restanding(self, circuit_id: int, resources: Iterable[Resource]) -> Iterator[None]:
+        """Accounts for what changes within: what of a circuit stands by, or is on hold."""
+        accounts = [self._accounts[each] for each in resources]
+        stood = [self._standing_of(each, circuit_id) for each in accounts]
+        yield
+        for account, before in zip(accounts, stood, strict=True):
+            account.standing += self._standing_of(account, circuit_id) - before
 
     def release(self, key: CircuitGeneration) -> None:
         route = self._routes.get(key)
@@ -256,9 +273,11 @@ class Reservations(Holdings):
                     account.stop_trickle(key)
             else:
                 before = account.firm(key.circuit_id, numbers)
+                stood = self._standing_of(account, key.circuit_id)
                 del account.held[key]
                 account.stop_trickle(key)
                 account.quanta += account.firm(key.circuit_id, numbers) - before
+                account.standing += self._standing_of(account, key.circuit_id) - stood
             self._note_changed(resource)
             self._close_if_empty(resource)
 
@@ -267,9 +286,11 @@ class Reservations(Holdings):
         """Accounts for what changes within: what a circuit holds of a resource, or what its standbys cover."""
         account, numbers = self._accounts[resource], self._generations[circuit_id]
         before = account.share(circuit_id, numbers, self._covers)
+        stood = self._standing_of(account, circuit_id)
         yield
         after = account.share(circuit_id, numbers, self._covers)
         account.quanta += after.firm - before.firm
+        account.standing += self._standing_of(account, circuit_id) - stood
         for covers in before.besides.keys() | after.besides.keys():
             was, becomes = before.besides.get(covers, 0), after.besides.get(covers, 0)
             if was != becomes:

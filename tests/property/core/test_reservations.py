@@ -47,24 +47,29 @@ class Books(RuleBasedStateMachine):
         # What each router holds for each generation.
         self.hops: dict[tuple[CircuitGeneration, str], list[tuple[Resource, float]]] = {}
         self.covers: dict[CircuitGeneration, frozenset[Failure] | None] = {}
+        self.standbys: set[CircuitGeneration] = set()
+        self.on_hold: set[int] = set()
         self.changed: set[str] = set()
         self.made = 0
 
     def keys(self) -> list[CircuitGeneration]:
         return sorted({key for key, _ in self.hops})
 
-    @rule(circuit_id=CIRCUITS, path=PATHS, power_w=POWERS_W, covers=COVERS)
+    @rule(circuit_id=CIRCUITS, path=PATHS, power_w=POWERS_W, covers=COVERS, standby=st.booleans())
     def reserve(
         self,
         circuit_id: int,
         path: tuple[str, ...],
         power_w: float,
         covers: frozenset[Failure] | None,
+        standby: bool,
     ) -> None:
         self.made += 1
         key, held = CircuitGeneration(circuit_id, self.made), route(path, power_w)
-        self.reservations.reserve(key, held, covers)
+        self.reservations.reserve(key, held, covers, standby=standby)
         self.covers[key] = covers
+        if standby:
+            self.standbys.add(key)
         for index, router_id in enumerate(path):
             self.hops[key, router_id] = list(held_by_hop(held, index))
             self._note(self.hops[key, router_id])
@@ -91,6 +96,26 @@ class Books(RuleBasedStateMachine):
                 for router_id in ROUTERS:
                     self._note(self.hops.get((key, router_id), []))
             self.covers[key] = covers
+
+    @rule(index=st.integers(0, 50))
+    def demand(self, index: int) -> None:
+        """It stands by no more, and shares nothing."""
+        for key in self.keys()[index : index + 1]:
+            self.reservations.demanded(key)
+            self.standbys.discard(key)
+            if self.covers[key] is not None:
+                for router_id in ROUTERS:
+                    self._note(self.hops.get((key, router_id), []))
+            self.covers[key] = None
+
+    @rule(circuit_id=CIRCUITS, on_hold=st.booleans())
+    def put_on_hold(self, circuit_id: int, on_hold: bool) -> None:
+        if on_hold:
+            self.reservations.hold(circuit_id)
+            self.on_hold.add(circuit_id)
+        else:
+            self.reservations.end_hold(circuit_id)
+            self.on_hold.discard(circuit_id)
 
     @rule(index=st.integers(0, 50))
     def look_without(self, index: int) -> None:
@@ -123,6 +148,22 @@ class Books(RuleBasedStateMachine):
                 if shared or self.covers[key] is None:
                     of[key.circuit_id] = max(of.get(key.circuit_id, 0.0), amount)
         return parts
+
+    def standing(self, resource: Resource) -> Fraction:
+        """What circuits hold of it firmly, less what they would if none stood by or were on hold."""
+        of_all: dict[int, float] = {}
+        of_working: dict[int, float] = {}
+        for (key, _), held in self.hops.items():
+            for each, amount in held:
+                if each != resource or self.covers[key] is not None:
+                    continue
+                of_all[key.circuit_id] = max(of_all.get(key.circuit_id, 0.0), amount)
+                if key not in self.standbys and key.circuit_id not in self.on_hold:
+                    largest = max(of_working.get(key.circuit_id, 0.0), amount)
+                    of_working[key.circuit_id] = largest
+        return Fraction(sum(map(Fraction, of_all.values()))) - sum(
+            map(Fraction, of_working.values())
+        )
 
     def needed(self) -> dict[Failure, dict[Resource, Fraction]]:
         """What standbys take under each failure: of lines all of it, for routers keep to their pools; elsewhere what is
@@ -159,6 +200,8 @@ class Books(RuleBasedStateMachine):
             firm = sum(map(Fraction, of.values()))
             pool = max(each.get(resource, Fraction(0)) for each in needed.values())
             assert self.reservations.firm(resource) == float(firm)
+            standing = float(pool + self.standing(resource))
+            assert self.reservations.standing_by(resource) == standing
             assert self.reservations.pool(resource) == float(pool)
             assert self.reservations.total(resource) == float(firm + pool)
             assert self.reservations.recomputed(resource) == float(firm + pool)

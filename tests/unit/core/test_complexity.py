@@ -53,17 +53,22 @@ def test_the_oldest_is_forgotten_without_a_look_at_all_that_is_remembered(
     assert circuits.reads < 1_100  # Of which a thousand are this test's own.
 
 
-def test_what_stands_by_on_a_line_is_added_up_without_a_look_at_the_standbys_of_others() -> None:
+def test_what_stands_by_on_a_line_is_known_without_a_look_at_any_standby() -> None:
     reservations = Reservations()
     for number in range(1_000):
         cover = frozenset({failure(FailureKind.LINK, f"l{number}")})
         key = CircuitGeneration(number, 1)
         reservations.reserve(key, route(1000.0, middle="r9"), cover, standby=True)
-    dedicated = CircuitGeneration(1_000, 1)
-    reservations.reserve(dedicated, route(1000.0), standby=True)
+        dedicated = CircuitGeneration(1_000 + number, 1)
+        reservations.reserve(dedicated, route(1000.0), standby=True)
     reservations._covers = covers = CountedDict(reservations._covers)
-    assert reservations.standing_by(link_direction("r1-r2", "r1")) == 10.0
-    assert covers.reads < 20
+    reservations._generations = generations = CountedDict(reservations._generations)
+    assert reservations.standing_by(link_direction("r1-r2", "r1")) == 10_000.0
+    assert covers.reads == generations.reads == 0
+    # One that is let go of costs a look at its own, and at nobody else's.
+    reservations.release(CircuitGeneration(1_500, 1))
+    assert reservations.standing_by(link_direction("r1-r2", "r1")) == 9_990.0
+    assert covers.reads + generations.reads < 100
 
 
 def test_circuits_that_wait_are_searched_for_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
