@@ -69,11 +69,11 @@ def _house(directory: Path, saved: list[Block]) -> Path:
 
 @contextmanager
 def _networks_stopped(house: Path) -> Iterator[None]:
-    """Those that a section brought up; what it started beside others has a directory below."""
+    """Those that a section brought up, wherever it put them: one that broke off has stopped none of its own."""
     try:
         yield
     finally:
-        for log in sorted((house / ".run").rglob("emulator.log"), reverse=True):
+        for log in sorted(house.rglob("emulator.log"), reverse=True):
             emulator.stop(log.parent)
 
 
