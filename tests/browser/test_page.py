@@ -88,14 +88,14 @@ def test_what_a_standby_holds_is_drawn_still_and_otherwise_than_what_flows(
     page = open_page(address)
     wait_until_drawn(page)
     # Strokes of lines that are up are whole, but for those of standbys.
-    drawn = page.wait_for_function(
-        """() => {
+    page.wait_for_function(
+        """([flowing, standing]) => {
             const { flows, rest } = digitalgrid.mapper.current.painter.scene;
             const still = rest.filter(({ dash }) => dash).flatMap(({ lines }) => lines).length;
-            return still && [flows.flatMap(({ lines }) => lines).length, still];
-        }"""
+            return flows.flatMap(({ lines }) => lines).length === flowing && still === standing;
+        }""",
+        arg=[len(protected.links), len(protected.standby.links)],
     )
-    assert drawn.json_value() == [len(protected.links), len(protected.standby.links)]
     page.get_by_role("tab", name="Lines").click()
     page.locator(f"#row-line-{protected.standby.links[0].link_id}").click()
     expect(page.locator(".card")).to_contain_text("for standbys and holds")
