@@ -38,6 +38,17 @@ def test_a_row_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
         assert records.done == {0: result(0), 1: result(1)}
 
 
+def test_what_ten_thousand_loads_lack_at_one_step_comes_back(tmp_path: Path) -> None:
+    """Longer than a field that :mod:`csv` reads."""
+    lacked = replace(
+        result(0), operated_missing="; ".join(f"{load} sources 123456789" for load in range(10_000))
+    )
+    with Records(tmp_path, SETTINGS) as records:
+        records.append([lacked])
+    with Records(tmp_path, SETTINGS) as records:
+        assert records.done == {0: lacked}
+
+
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     with Records(tmp_path, SETTINGS):
         pass
@@ -69,12 +80,14 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: 
         Records(tmp_path, SETTINGS)
 
 
-@pytest.mark.parametrize("damage", ["1,what", "1,1,1,1,1,1,kirchhoff,1,1,1,optimal,0 why 1,"])
+@pytest.mark.parametrize(
+    "damage", ["1,what", "1,1,1,1,1,1,kirchhoff,1,1,1,optimal,0 why 1,", "\udcff", "\0"]
+)
 def test_a_damaged_row_is_named(tmp_path: Path, damage: str) -> None:
     with Records(tmp_path, SETTINGS) as records:
         records.append([result(0)])
-    with (tmp_path / "steps.csv").open("a") as file:
-        file.write(f"{damage}\n")
+    with (tmp_path / "steps.csv").open("ab") as file:
+        file.write(f"{damage}\n".encode(errors="surrogateescape"))
     with pytest.raises(StudyError, match=r"steps\.csv:3 is damaged"):
         Records(tmp_path, SETTINGS)
 
