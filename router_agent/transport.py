@@ -260,7 +260,8 @@ def _make_room(line: socket.socket) -> None:
     """For what comes while the router is late; without the right to it, as much as net.core.rmem_max allows."""
     try:
         line.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM_BYTES)
-    except PermissionError:
+    except OSError:
+        # PermissionError without the right; other kernels and sandboxes do not know the option.
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM_BYTES)
     # The kernel doubles what it is told, for what it keeps beside the bytes.
     room_bytes = line.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -1,14 +1,17 @@
 """A loopback line obeys whoever knows its key, and nobody else; of what it drops the log has little."""
 
 import asyncio
+import errno
 import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from digitalgrid.rate_limit import LimitedLog
+from router_agent import transport
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.line import Line
 from router_agent.device.meters import LinkBooks
@@ -117,6 +120,26 @@ def test_energy_that_comes_while_the_router_is_late_waits_for_it() -> None:
     if os.geteuid():
         pytest.skip("only root is given more room than net.core.rmem_max")
     play(KEY, story)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOPROTOOPT, errno.EINVAL])
+def test_where_the_kernel_grants_no_more_room_a_line_takes_what_there_is_and_says_so(
+    number: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the right to it, and in sandboxes that know no such option."""
+    monkeypatch.setattr(transport, "_limited", LimitedLog(logging.getLogger("room")))
+
+    class Refusing(socket.socket):
+        def setsockopt(self, level: int, option: int, value: Any) -> None:  # type: ignore[override]
+            if option == transport._SO_RCVBUFFORCE:
+                raise OSError(number, os.strerror(number))
+            super().setsockopt(level, option, min(value, 1 << 17))
+
+    with Refusing(type=socket.SOCK_DGRAM) as line, caplog.at_level(logging.INFO, "room"):
+        transport._make_room(line)
+        assert line.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 << 17
+    (said,) = caplog.records
+    assert "has room for 131072 bytes" in said.getMessage()
 
 
 def test_a_flood_of_junk_makes_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
