@@ -20,7 +20,7 @@ import difflib
 import math
 import os
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
@@ -93,10 +93,12 @@ def loads(
     if root is None:
         root = yaml_nodes.Mapping(1, [])
     decoder = _Decoder(name)
+    document: T | None = None
     try:
-        document = decoder.document(cls, root, shared_key, shared_by)
-        decoder.note_problems(root, also(document) if also is not None else ())
-    except (_Broken, _Enough):
+        document = decoder.document_or_stand_in(cls, root, shared_key, shared_by)
+        if document is not None and also is not None:
+            decoder.note_problems(root, decoder.not_known_by_now(root, also(document)))
+    except _Enough:
         pass
     except ConfigError as error:
         decoder.errors.append(error)
@@ -104,7 +106,7 @@ def loads(
     errors = list({str(each): each for each in decoder.errors}.values())
     if len(errors) > 1:
         raise ConfigErrors(errors)
-    if errors:
+    if errors or document is None:
         raise errors[0]
     return document
 
@@ -116,7 +118,13 @@ class _Entry:
 
 
 class _Broken(Exception):
-    """What is wrong has been noted; there is no value."""
+    """What is wrong has been noted; there is no value. ``stand_in``: what is right of it, with defaults for the rest,
+    so that what depends on it can be looked at too; None where there is no such thing.
+    """
+
+    def __init__(self, stand_in: Any = None) -> None:
+        super().__init__()
+        self.stand_in = stand_in
 
 
 class _Enough(Exception):
@@ -129,10 +137,22 @@ class _Decoder:
     def __init__(self, name: str) -> None:
         self.errors: list[ConfigError] = []
         self._name = name
+        # Those about which something is said.
+        self._wrong: list[Node] = []
         self._shared: dict[str, _Entry] = {}
         self._shared_by: tuple[type, ...] = ()
 
-    def document(
+    def document_or_stand_in(
+        self, cls: type[T], root: Node, shared_key: str | None, shared_by: tuple[type, ...]
+    ) -> T | None:
+        """The document; where it is broken what stands in for it."""
+        try:
+            return self._document(cls, root, shared_key, shared_by)
+        except _Broken as broken:
+            stand_in: T | None = broken.stand_in
+            return stand_in
+
+    def _document(
         self, cls: type[T], root: Node, shared_key: str | None, shared_by: tuple[type, ...]
     ) -> T:
         entries = self._entries(root, cls.__name__)
@@ -178,8 +198,10 @@ class _Decoder:
             if entry is not None:
                 try:
                     values[spec.name] = self._noting(hint, entry.value, key)
-                except _Broken:
+                except _Broken as error:
                     broken.add(key)
+                    if error.stand_in is not None:
+                        values[spec.name] = error.stand_in
             elif _is_required(spec):
                 self._note(self._error(node, f"{key!r} is missing; add it"))
         if any(_is_required(spec) and spec.name not in values for spec, _ in members.values()):
@@ -195,14 +217,24 @@ class _Decoder:
                 if not broken.intersection((*each.path[:1], each.beside))
             )
             self.note_problems(node, problems)
-            raise _Broken from error
+            raise _Broken(_without(cls, values, error)) from error
         if len(self.errors) > errors_before:
-            raise _Broken
+            raise _Broken(instance)
         return instance
 
     def note_problems(self, node: Node, problems: Iterable[InvalidValue]) -> None:
         for each in problems:
             self._note(self._error(self._find(node, each.path), str(each)))
+
+    def not_known_by_now(
+        self, node: Node, problems: Iterable[InvalidValue]
+    ) -> Iterator[InvalidValue]:
+        """Those of values of which nothing is said yet: what is wrong with a default that stands in is nobody's."""
+        known = tuple(self._wrong)
+        for each in problems:
+            found = self._find(node, each.path)
+            if not any(found is wrong for wrong in known):
+                yield each
 
     def _noting(self, hint: Any, node: Node, where: str) -> Any:
         """Raises _Broken once what is wrong has been noted."""
@@ -293,6 +325,7 @@ class _Decoder:
         return node
 
     def _error(self, node: Node, message: str) -> ConfigError:
+        self._wrong.append(node)
         return ConfigError(self._name, node.line, message)
 
 
@@ -326,6 +359,25 @@ def _child(node: Node, step: str | int) -> Node | None:
 
 def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and yaml_nodes.is_null(node)
+
+
+def _without(cls: type[T], values: Mapping[str, Any], refused: InvalidValue) -> T | None:
+    """What a dataclass is with defaults for the values that it refuses; None where those are needed, or do not help."""
+    wrong = {each.path[0] for each in refused.problems if each.path}
+    specs = _members(_as(cls))
+    if any(_is_required(spec) for key, (spec, _) in specs.items() if key in wrong):
+        return None
+    left = {
+        spec.name: values[spec.name]
+        for key, (spec, _) in specs.items()
+        if key not in wrong and spec.name in values
+    }
+    try:
+        instance = cls(**left)
+        check_bounds(instance)
+    except InvalidValue:
+        return None
+    return instance
 
 
 def _is_required(spec: Field[Any]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from digitalgrid.bounds import InvalidValue
 from digitalgrid.listening import listening_trouble
 from digitalgrid.plugins.table import PluginError, find
+from digitalgrid.writing import writing_trouble
 from trading.exchange.config import ExchangeConfig
 from trading.exchange.state import KEYS, StateMissing, missing_part
 from trading.ledger.key_files import BadKeyFile, read_key
@@ -35,6 +36,8 @@ def _state_troubles(directory: Path) -> Iterator[InvalidValue]:
             yield InvalidValue("state_dir", message=missing)
     except StateMissing as error:
         yield InvalidValue("state_dir", message=f"cannot be used: {error}")
+    if trouble := writing_trouble(directory / KEYS[0]):
+        yield InvalidValue("state_dir", message=f"cannot be used: {trouble}")
     for name in KEYS:
         path = directory / name
         try:

@@ -13,6 +13,7 @@ from controller.store.sqlite.access import SqliteAccess
 from controller.store.sqlite.file import open_to_read
 from controller.store.sqlite.lock import resolved
 from controller.store.sqlite.store import SqliteStore
+from digitalgrid.writing import writing_trouble
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def _trouble(path: Path) -> str:
     try:
         present = path.stat()
     except FileNotFoundError:
-        return _directory_trouble(path)
+        return writing_trouble(path)
     except OSError as error:
         return f"cannot be reached: {error.strerror}"
     if stat.S_ISDIR(present.st_mode):
@@ -53,17 +54,7 @@ def _trouble(path: Path) -> str:
         return "is no regular file; name another"
     if not os.access(path, os.R_OK | os.W_OK):
         return "cannot be read and written by this user; give it that right"
-    return _directory_trouble(path) or _lock_trouble(path) or _contents_trouble(path)
-
-
-def _directory_trouble(path: Path) -> str:
-    """Missing ones are made; so it is the lowest of those that are there that must be writable."""
-    directory = next(each for each in path.parents if each.exists())
-    if not directory.is_dir():
-        return f"{directory} is no directory"
-    if not os.access(directory, os.W_OK | os.X_OK):
-        return f"the directory {directory} must be writable by the user of the daemon"
-    return ""
+    return writing_trouble(path) or _lock_trouble(path) or _contents_trouble(path)
 
 
 def _lock_trouble(path: Path) -> str:

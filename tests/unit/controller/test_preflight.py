@@ -123,6 +123,37 @@ def test_a_directory_that_cannot_be_written_is_found(tmp_path: Path, closed: Pat
     assert "must be writable" in found
 
 
+def test_a_directory_in_which_nothing_can_be_made_is_found_also_by_root(tmp_path: Path) -> None:
+    (found,) = complaints(tmp_path, "store: {path: /proc/no/store.sqlite}\n")
+    assert "nothing can be made in the directory /proc " in found
+
+
+def test_what_is_wrong_with_the_file_hides_nothing_that_is_wrong_on_this_machine(
+    tmp_path: Path,
+) -> None:
+    with listening() as taken:
+        found = complaints(
+            tmp_path,
+            "lease_ms: 900\n"
+            f"northbound: {{listen: '127.0.0.1:{taken}', advertize: x}}\n"
+            "southbound: {listen: [nowhere]}\n"
+            "store: {path: /proc/no/store.sqlite}\n"
+            "openflow: {enabled: perhaps}\n",
+        )
+    words = ("relied on", "did you mean", "in use", "must match", "can be made", "true or false")
+    assert [each.split(":")[1] for each in found] == ["1", "2", "2", "3", "4", "5"]
+    for each, word in zip(found, words, strict=True):
+        assert word in each
+
+
+def test_a_default_that_stands_in_for_what_is_wrong_is_not_complained_of(tmp_path: Path) -> None:
+    with listening() as taken:
+        found = complaints(tmp_path, f"metrics: {{listen: '127.0.0.1:{taken}', detail: all}}\n")
+        assert len(found) == 2 and "in use" in "".join(found)
+    (found_too,) = complaints(tmp_path, "store: {path: ''}\n")
+    assert "is empty" in found_too
+
+
 def test_a_store_that_another_daemon_has_is_found_and_a_closed_one_is_fine(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.sqlite")
     store.load()

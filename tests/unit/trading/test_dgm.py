@@ -33,6 +33,13 @@ def test_check_config_says_good_or_all_that_is_wrong(tmp_path: Path) -> None:
     assert "did you mean 'tariff'?" in bad.stderr and "gate_s' is 0.0" in bad.stderr
 
 
+def test_check_config_finds_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    path = tmp_path / "market.yaml"
+    path.write_text(market_file(listen="127.0.0.1:0", state_dir="/proc/no/state"))
+    bad = CliRunner().invoke(main, ["check-config", str(path)])
+    assert bad.exit_code == 2 and "nothing can be made in the directory /proc" in bad.stderr
+
+
 def test_check_config_finds_mechanisms_addresses_and_keys_that_are_not_there(
     tmp_path: Path,
 ) -> None:
