@@ -130,11 +130,14 @@ def test_a_circuit_is_released_by_keys_alone(
 
 
 def test_a_hold_is_shown_and_activated(open_page: Open, address: str, client: PowerClient) -> None:
-    [made] = client.request_power(power_request("load5", 2e6, hold_ms=600_000)).circuits
+    until_unix_ns = time.time_ns() + 3600 * 10**9
+    asked = power_request("load5", 2e6, hold_ms=600_000, until_unix_ns=until_unix_ns)
+    [made] = client.request_power(asked).circuits
     page = open_page(f"{address}#/circuit/{made.circuit_id}")
     wait_until_drawn(page)
     card = page.locator(".card")
     expect(card.get_by_text("held, kept until")).to_be_visible()
+    expect(card.get_by_text("Ends by itself")).to_be_visible()
     expect(card.get_by_text(made.owner)).to_be_visible()
     # Nothing flows by it, is given or comes: its line has ties that stand still, its load is an empty ring.
     scene = """() => {

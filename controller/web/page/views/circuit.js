@@ -36,7 +36,7 @@ export function CircuitCard({ row }) {
     <${Life} whole=${whole} />
     <${Missing} row=${row} whole=${whole} />
     <${Shortfalls} of=${whole?.shortfalls} />
-    <${Facts} of=${[["Request", row.request_id], ["Owner", whole?.owner], ["Hold", hold(whole?.hold)], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
+    <${Facts} of=${[["Request", row.request_id], ["Owner", whole?.owner], ["Hold", hold(whole?.hold)], ["Ends by itself", moment(Number(whole?.until_unix_ns ?? 0) / 1e6)], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
     <${Audit} subjects=${[String(row.circuit_id), row.request_id]} />
     <div class="actions">
       ${isHeld(whole) && html`<button disabled=${released} onClick=${() => open("activate", { id: String(row.circuit_id) })}>Activate…</button>`}

@@ -115,7 +115,7 @@ function Clearing({ of, chosen }) {
   return html`<li><button aria-pressed=${chosen} onClick=${() => go({ params: { of: keyOf(of) } })}>
       <b>${timeOf(of.interval.interval.start_unix_ns)}</b> ${of.interval.mechanism} <span>${wattHours(wh)} in ${counted(of.matches.length + Number(of.matches_left_out || 0), "match", "matches")} ${range}</span></button>
     <small class=${of.verified ? "tone-ok" : "tone-alarm"}><${Glyph} name=${of.verified ? "dot" : "cross"} /> ${of.verified ? "verified" : `not verified: ${of.verification || "nobody has looked"}`}</small>
-    <small>${Number(of.rounds) > 1 ? `round ${of.rounds}, ` : ""}welfare ${money(of.welfare_nano)}, ${counted(of.unmatched.length, "order")} not matched, decided in ${duration(msOf(of.took_ns))}</small>
+    <small>${Number(of.rounds) > 1 ? `round ${of.rounds}, ` : ""}welfare ${money(of.welfare_nano)}, ${counted(of.unmatched.length + Number(of.unmatched_left_out || 0), "order")} not matched, decided in ${duration(msOf(of.took_ns))}</small>
     ${chosen && isFirst(of) && html`<${Curves} of=${of} key=${keyOf(of)} />`}
     ${chosen && nodal && html`<table class="sums"><caption>Prices by router: on the map the dearer, the fuller the colour</caption><tbody>${of.prices.map((each) => html`<tr key=${each.router_id}><td><a href=${linkTo("router", each.router_id)}>${each.router_id}</a></td><td>${price(each.micro_per_kwh)}</td></tr>`)}</tbody></table>`}</li>`;
 }
