@@ -73,6 +73,8 @@ class Leader(Core):
         self._network.admin.adopt(stored.drains)
         self._forget_after_ns = settings.forget_routers_after_ns
         self._look_for_absent_ns = now_ns + self._forget_after_ns
+        # By how much the calendar is ahead of the clock of events.
+        self._ahead_ns = began_unix_ns - now_ns
         self._parts = Parts(
             network=self._network,
             book=self._book,
@@ -82,7 +84,7 @@ class Leader(Core):
             # No answer to a question of an earlier term is taken for one to a question of this.
             first_id=(stored.epoch << _ID_BITS) + 1,
             now_ns=now_ns,
-            calendar_ns=lambda at_ns: began_unix_ns + at_ns - now_ns,
+            calendar_ns=lambda at_ns: at_ns + self._ahead_ns,
         )
         self._questions.led_by(self._parts.programmer, self._parts.searches)
         # Of the last event.
@@ -115,6 +117,11 @@ class Leader(Core):
         )
 
     # Effects and time
+
+    def begin(self, at_unix_ns: int, now_ns: int) -> None:
+        """Likewise; what is due by the calendar follows a clock that was set anew."""
+        super().begin(at_unix_ns, now_ns)
+        self._ahead_ns = at_unix_ns - now_ns
 
     def take_effects(self) -> list[Effect]:
         """Of all events since they were last taken: what these decided reaches routers together, in few messages."""

@@ -36,7 +36,7 @@ class Core(ABC):
         """All that may be asked without changing anything."""
         return self._questions
 
-    def begin(self, at_unix_ns: int) -> None:
+    def begin(self, at_unix_ns: int, now_ns: int) -> None:
         """An event comes in, at this time by the calendar: entries of the audit log say so."""
         self._book.audit.begin(at_unix_ns)
 

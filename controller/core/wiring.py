@@ -188,7 +188,7 @@ class Parts:
 
     @cached_property
     def _lifetimes(self) -> Lifetimes:
-        return Lifetimes(book=self._book, calendar_ns=self._calendar_ns, now_ns=self._now_ns)
+        return Lifetimes(book=self._book, calendar_ns=self._calendar_ns)
 
     @cached_property
     def provisioner(self) -> Provisioner:

@@ -269,7 +269,7 @@ class Runtime(Reads):
     def _begin_turn(self) -> None:
         if not self._in_turn:
             self._in_turn = True
-            self._core.begin(self._calendar_ns())
+            self._core.begin(self._calendar_ns(), self._clock_ns())
             self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:

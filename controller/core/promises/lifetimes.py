@@ -14,19 +14,22 @@ _AT_ONCE = 64
 
 
 class Lifetimes:
-    """Knows what ends when. ``calendar_ns`` says what calendar time an event has: ends outlive daemons."""
+    """Knows what ends when, by the calendar: ends outlive daemons, and a clock that is set anew moves them with it.
 
-    def __init__(
-        self, *, book: CircuitBook, calendar_ns: Callable[[int], int], now_ns: int
-    ) -> None:
+    ``calendar_ns`` says what calendar time an event has.
+    """
+
+    def __init__(self, *, book: CircuitBook, calendar_ns: Callable[[int], int]) -> None:
         self._book = book
         self._calendar_ns = calendar_ns
         self._due: Agenda[int] = Agenda()
         for circuit in book.live.values():
-            self.watch(circuit, now_ns)
+            self.watch(circuit)
 
     def next_deadline_ns(self) -> int | None:
-        return self._due.next_ns()
+        due_unix_ns = self._due.next_ns()
+        # By the clock of events, which the calendar is ahead of.
+        return None if due_unix_ns is None else due_unix_ns - self._calendar_ns(0)
 
     def check(self, request: PowerRequest, now_ns: int) -> None:
         """Refuse a request that would end before it begins."""
@@ -40,11 +43,10 @@ class Lifetimes:
                 metadata={"now_unix_ns": str(calendar_ns)},
             )
 
-    def watch(self, circuit: Circuit, now_ns: int) -> None:
+    def watch(self, circuit: Circuit) -> None:
         """A circuit is there that may have an end."""
         if circuit.until_unix_ns is not None and circuit.admin_up and not circuit.state.ended:
-            left_ns = circuit.until_unix_ns - self._calendar_ns(now_ns)
-            self._due.set(circuit.circuit_id, now_ns + left_ns)
+            self._due.set(circuit.circuit_id, circuit.until_unix_ns)
 
     def forget(self, circuit: Circuit) -> None:
         """It is taken down."""
@@ -52,7 +54,7 @@ class Lifetimes:
 
     def over(self, now_ns: int) -> list[Circuit]:
         """Some of those whose time is over, which are to be released; the others in the next event."""
-        due = self._due.due(now_ns)[:_AT_ONCE]
+        due = self._due.due(self._calendar_ns(now_ns))[:_AT_ONCE]
         for circuit_id in due:
             self._due.drop(circuit_id)
         return [self._book.live[each] for each in due if each in self._book.live]

@@ -285,7 +285,7 @@ class Provisioner:
             until_unix_ns=request.until_unix_ns,
         )
         self._book.add(circuit, request)
-        self._lifetimes.watch(circuit, now_ns)
+        self._lifetimes.watch(circuit)
         if request.hold_ms is not None:
             self._holder.hold(circuit, request.hold_ms, now_ns)
         return circuit

@@ -76,10 +76,10 @@ def test_since_when_is_kept_while_the_cloud_moves_and_over_a_restart(
     network: SimulatedNetwork,
 ) -> None:
     circuit = active(network, "only")
-    network.event(lambda core, now_ns: core.begin(1000))
+    network.event(lambda core, now_ns: core.begin(1000, now_ns))
     network.dim("solar", 1e6)
     network.deliver_all()
-    network.event(lambda core, now_ns: core.begin(2000))
+    network.event(lambda core, now_ns: core.begin(2000, now_ns))
     network.dim("solar", 0.5e6)
     network.deliver_all()
     assert there(circuit.curtailed).since_unix_ns == 1000

@@ -85,6 +85,27 @@ def test_another_power_does_not_move_the_end(network: SimulatedNetwork) -> None:
     assert not circuit.admin_up
 
 
+def set_clock(network: SimulatedNetwork, ahead_ns: int) -> None:
+    """The machine's clock is set so much ahead, and the daemon hears of it with what a router says."""
+    network.event(lambda core, now_ns: core.begin(now_ns + ahead_ns, now_ns))
+
+
+def test_ends_and_requests_follow_a_clock_that_is_set_anew(network: SimulatedNetwork) -> None:
+    """As where a machine begins with a wrong time and then hears the right one."""
+    circuit = limited(network, network.now_ns + LIFE_NS)
+    set_clock(network, -LIFE_NS)
+    wait(network, LIFE_NS + NS_PER_S)
+    assert circuit.admin_up, "by the calendar it has not been yet"
+    (later,) = network.request(
+        PowerRequest("later", "works", 1e3, until_unix_ns=circuit.until_unix_ns)
+    )
+    set_clock(network, 2 * LIFE_NS)
+    wait(network, NS_PER_MS)
+    assert not circuit.admin_up and not later.admin_up
+    with pytest.raises(Refusal, match="by the controller's clock"):
+        network.request(PowerRequest("late", "works", 1e3, until_unix_ns=circuit.until_unix_ns))
+
+
 @pytest.mark.parametrize("late_ns", [0, 1, 2**62])
 def test_an_end_that_is_over_is_refused_and_a_retry_of_what_has_ended_is_not(
     network: SimulatedNetwork, late_ns: int

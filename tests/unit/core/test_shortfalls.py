@@ -38,13 +38,13 @@ def network() -> SimulatedNetwork:
 
 def tell(network: SimulatedNetwork, circuit: Circuit, missing: MissingEnergy, at_s: float) -> None:
     """The sink's router says what is missing by now, at this time by the calendar."""
-    network.core.begin(round(at_s * NS_PER_S))
+    network.core.begin(round(at_s * NS_PER_S), network.now_ns)
     status = CircuitStatus(newest(circuit).key, FlowState.ACTUATED, missing=missing)
     network.tell("r4", status)
 
 
 def at(network: SimulatedNetwork, at_s: float) -> None:
-    network.core.begin(round(at_s * NS_PER_S))
+    network.core.begin(round(at_s * NS_PER_S), network.now_ns)
 
 
 def causes(circuit: Circuit) -> list[tuple[ShortCause, str, int]]:
@@ -145,7 +145,7 @@ def test_who_stands_by_puts_down_the_same(network: SimulatedNetwork) -> None:
     settle(network)
     replica = Replica.succeeding(network.core, network.now_ns)
     replica.on_state(network.store.load())
-    replica.begin(50 * NS_PER_S)
+    replica.begin(50 * NS_PER_S, network.now_ns)
     status = CircuitStatus(
         newest(circuit).key, FlowState.ACTUATED, missing=MissingEnergy(10**9, start_mj=5)
     )
