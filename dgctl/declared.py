@@ -24,7 +24,7 @@ from dgctl.circuit_tables import ENDED
 from digitalgrid.bounds import InvalidValue, check
 from digitalgrid.client import power_request
 from digitalgrid.config_file import read_text
-from digitalgrid.units import format_power
+from digitalgrid.units import format_power, format_unix_ns
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.yaml_schema import loads
 
@@ -225,6 +225,9 @@ def _other_than_declared(entry: BatchEntry, circuits: Sequence[pb.Circuit]) -> I
         ("constraints", _said(first.constraints), _said(wanted.constraints)),
         ("protect", _protect(first.protect), _protect(wanted.protect)),
         ("dedicated", first.dedicated, entry.dedicated),
+        # What is declared carries, and stands until it is not declared any more.
+        ("hold", "held" if first.hold.state == pb.HOLD_STATE_HELD else "", ""),
+        ("until", _end(first), ""),
     ):
         if now != then:
             yield f"{name}: {_word(now)} -> {_word(then)}"
@@ -251,6 +254,10 @@ def _said(constraints: pb.Constraints) -> list[str]:
 def _protect(value: int) -> str:
     name = pb.Protect.Name(value)  # type: ignore[arg-type]
     return "" if value == pb.PROTECT_UNSPECIFIED else name.removeprefix("PROTECT_").lower()
+
+
+def _end(circuit: pb.Circuit) -> str:
+    return format_unix_ns(circuit.until_unix_ns) if circuit.HasField("until_unix_ns") else ""
 
 
 def _word(value: object) -> str:

@@ -89,6 +89,29 @@ async def test_another_power_is_changed_in_place_and_all_else_is_replaced() -> N
 
 
 @in_loop
+async def test_what_is_only_held_or_would_end_by_itself_is_replaced_by_what_carries_and_stands() -> (
+    None
+):
+    """Whoever asked for it under an id that is declared later has asked for something else."""
+    async with northbound() as api:
+        for asked in (
+            power_request("town", 2e6, source_ids=["solar"], hold_ms=10**6, request_id="day/town"),
+            power_request("works", 1e6, until_unix_ns=2**62, request_id="day/works"),
+        ):
+            await api.client.request_power(asked)
+        plan = rows(await dgctl(api, "diff"))
+        assert "hold: held -> none" in plan[1]
+        assert "until: 2116-02-20 23:53:38.427 UTC -> none" in plan[2]
+        done = await dgctl(api, "apply", "--yes")
+        assert done.exit_code == 0, done.output
+        await until(lambda: len(api.runtime.questions.standing) == 2)
+        made = await standing(api)
+        assert made.keys() == {"day/town#2", "day/works#2"}
+        assert not any(each.HasField("until_unix_ns") for each in made.values())
+        assert await actions(api, DAY) == [("keep", "day/town"), ("keep", "day/works")]
+
+
+@in_loop
 async def test_what_is_not_declared_any_more_goes_only_by_prune_and_only_with_the_prefix() -> None:
     async with northbound() as api:
         await dgctl(api, "apply", "--yes")
