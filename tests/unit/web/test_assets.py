@@ -10,7 +10,7 @@ from tests.support.northbound import in_loop
 from tests.support.page import page
 
 # All of them together, as a browser loads them: a second on a slow line.
-MOST_BYTES = 120 * 1024
+MOST_BYTES = 120_000
 
 
 def test_all_files_of_the_page_weigh_little() -> None:
