@@ -151,6 +151,20 @@ class MarketReason(ExplainedReason):
         "the gate of the interval has closed, or the interval is over",
         "tender for a later one",
     )
+    CLEARER_LOADING = (
+        "CLEARER_LOADING",
+        RefusalCode.UNAVAILABLE,
+        "interval",
+        "the interval began before its orders were matched: the worker that clears was loading or compiling still",
+        "tender for a later one; once it is loaded it stays so, until the exchange is started anew",
+    )
+    NOT_CLEARED = (
+        "NOT_CLEARED",
+        RefusalCode.UNAVAILABLE,
+        "interval",
+        "the interval began before there was an answer of its clearing, and nothing of the order was matched",
+        "tender for a later one; the exchange's log says what it waited for, as for a controller out of reach",
+    )
     # Whose.
     METER_NOT_YOURS = (
         "METER_NOT_YOURS",

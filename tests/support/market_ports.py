@@ -166,6 +166,8 @@ class SimulatedLedger:
 
 
 class SimulatedWorker:
+    is_ready = True
+
     async def clear(self, asked: Clear, network: MarketNetwork) -> Cleared:
         return clear(asked)
 

@@ -44,10 +44,14 @@ class WorkerClearer:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
-        self._is_warm = False
+        self._is_ready = False
         # Of whoever has the worker: ending it, as one does for whom it took too long, ends nobody else's clearing, and
         # nobody's time runs while another is served.
         self._turn = asyncio.Lock()
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_ready
 
     async def warm_up(self) -> None:
         """Load mechanisms and kernels before the first gate closes. Raises Unreachable."""
@@ -67,13 +71,13 @@ class WorkerClearer:
 
     async def _warmed(self) -> None:
         """Every worker is, before it clears: a clearing has the same time in one that was begun anew."""
-        if self._is_warm:
+        if self._is_ready:
             return
         try:
             await self._answer(_WARM_UP_S, _warm_up)
         except TimeoutError as error:
             raise Unreachable("the worker that clears does not become ready") from error
-        self._is_warm = True
+        self._is_ready = True
 
     async def _answer(self, most_s: float, work: Callable[[*A], T], *arguments: *A) -> T:
         """Of the worker, which ends where it has none in time. Raises TimeoutError, Unreachable."""
@@ -95,7 +99,7 @@ class WorkerClearer:
         for process in self._pool._processes.values():
             process.kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool, self._is_warm = None, False
+        self._pool, self._is_ready = None, False
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:

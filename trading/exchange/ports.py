@@ -93,6 +93,10 @@ class LedgerPort(Protocol):
 
 
 class Clearer(Protocol):
+    @property
+    def is_ready(self) -> bool:
+        """Whether an answer waits for nothing but its clearing, and for no loading before it."""
+
     async def clear(self, asked: Clear, network: MarketNetwork) -> Cleared:
         """In a worker: the loop goes on meanwhile. ``network`` has the barred pairs of ``asked``."""
 

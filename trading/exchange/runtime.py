@@ -329,6 +329,8 @@ class Runtime:
         """Until there is an answer, or the interval begins without one."""
         start_ns, pause_s = asked.interval.start_ns, FIRST_PAUSE_S
         while self.market.awaits(start_ns, asked.round):
+            held_up = None if self._clearer.is_ready else MarketReason.CLEARER_LOADING
+            self._let(partial(self.market.held_up, start_ns, asked.round, held_up))
             try:
                 cleared = await self._clearing(asked)
             except Unreachable as error:

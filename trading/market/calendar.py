@@ -138,6 +138,7 @@ class Calendar:
         """The answer that was waited for: matches become trades. Of a wrong one nothing is matched."""
         session.rounds += 1
         session.is_due = session.is_asked = False
+        session.uncleared = None
         record = self._record_of(session, cleared, now_ns)
         self._changes.note(record)
         session.is_path_priced = record.is_path_priced
@@ -165,7 +166,8 @@ class Calendar:
                 case Closing(seq, reason):
                     row = self._orders[seq]
                     told = row.reason if row.open_wh else ""
-                    self.close(row, reason or told or MarketReason.INTERVAL_CLOSED)
+                    closed = session.uncleared or MarketReason.INTERVAL_CLOSED
+                    self.close(row, reason or told or closed)
         self._changes.session(session)
         if not session.work:
             self._busy.pop(session.start_ns, None)
@@ -189,6 +191,8 @@ class Calendar:
                     session.is_due = True
             case Phase.CLEARING:
                 session.move(Word.START)
+                if self._may_clear(session):
+                    session.uncleared = session.uncleared or MarketReason.NOT_CLEARED
                 # Whatever was not decided by now would begin too late.
                 self._close_all(session, now_ns)
             case Phase.DELIVERING:
@@ -197,12 +201,14 @@ class Calendar:
     def _clear_or_end(self, session: Session, now_ns: int) -> None:
         if session.with_network or session.work:
             return
-        may_clear = session.is_due and session.rounds < self._settings.rounds
-        if may_clear and self._open_rows(session):
+        if self._may_clear(session) and self._open_rows(session):
             session.is_asked = True
             self._changes.ask(self.to_clear(session, session.mechanism, session.rounds + 1))
         else:
             self._close_all(session, now_ns)
+
+    def _may_clear(self, session: Session) -> bool:
+        return session.is_due and session.rounds < self._settings.rounds
 
     def _close_all(self, session: Session, now_ns: int) -> None:
         """Nothing is matched any more; what waits has what was said of it last for a reason."""

@@ -233,6 +233,15 @@ class Market:
         self._calendar.cleared(session, cleared, now_ns)
         return self._outcome(True)
 
+    def held_up(
+        self, start_ns: int, round_: int, reason: MarketReason | None, now_ns: int
+    ) -> Outcome[None]:
+        """What a clearing has to wait for: parties are told it where the interval begins before there is an answer."""
+        session = self.sessions.get(start_ns)
+        if session is not None and session.awaits(round_):
+            session.uncleared = reason
+        return self._outcome(None)
+
     def hear(self, trade_id: str, event: TradeEvent, now_ns: int) -> Outcome[bool]:
         """Something has happened to a trade; False where that changes nothing, or nobody knows the trade any more."""
         return self._outcome(self._hear(trade_id, event, now_ns))

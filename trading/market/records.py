@@ -11,6 +11,7 @@ from trading.core.trades import Trade
 from trading.core.units import Nano, Wh
 from trading.market.phases import Phase
 from trading.mechanisms.mechanism import Match, Price, Unmatched
+from trading.reasons import MarketReason
 
 
 class OrderRecord(msgspec.Struct, frozen=True, tag=True):
@@ -40,7 +41,8 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     """``rounds``: how often it was cleared; ``is_due``: it is to be cleared, once the network has answered for all
     matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older; ``last_seq``: none
     is newer, 0 as long as it takes tenders. ``left``: so many of the last matches and unmatched orders of its newest
-    clearing, or of all its orders where it was wrong, are still to be dealt with.
+    clearing, or of all its orders where it was wrong, are still to be dealt with. ``uncleared``: why it began
+    without the answer that was due.
     """
 
     interval: Interval
@@ -52,6 +54,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     first_seq: int = 0
     last_seq: int = 0
     left: int = 0
+    uncleared: MarketReason | None = None
 
 
 class ClearingRecord(msgspec.Struct, frozen=True, tag=True):

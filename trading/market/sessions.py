@@ -56,6 +56,8 @@ class Session:
         # To be cleared, once the network has answered for all matches before; and whether a worker is at it.
         self.is_due = False
         self.is_asked = False
+        # What the answer that is due waits for, and why there was none when the interval began.
+        self.uncleared: MarketReason | None = None
         # Nothing is matched any more.
         self.is_over = False
         self.seqs: list[int] = []
@@ -121,6 +123,7 @@ class Session:
             self.seqs[0] if self.seqs else 0,
             self.seqs[-1] if self.seqs and not takes_tenders else 0,
             self.left_of_clearing,
+            self.uncleared,
         )
 
 
@@ -136,6 +139,7 @@ def restored(
     session = Session(record.interval, record.mechanism)
     session.phase, session.rounds = record.phase, record.rounds
     session.is_due, session.is_over = record.is_due, record.is_over
+    session.uncleared = record.uncleared
     session.seqs = sorted(order.seq for order, *_ in orders)
     for each in sorted(trades, key=lambda each: each.number):
         trade = msgspec.structs.replace(each.trade)

@@ -35,10 +35,12 @@ from trading.core.trades import (
 from trading.exchange import courier
 from trading.exchange import runtime as runtimes
 from trading.exchange.journal import Journal
-from trading.exchange.ports import ClearingsAsked
+from trading.exchange.ports import ClearingsAsked, OrdersAsked
 from trading.exchange.runtime import JournalFailed, Runtime
+from trading.market.outcome import Clear, Cleared
 from trading.market.phases import Phase
 from trading.market.records import ClearingRecord, OrderRecord, Record, TradeRecord
+from trading.mechanisms.network import MarketNetwork
 from trading.reasons import MarketReason, Refused
 
 
@@ -351,6 +353,28 @@ async def test_an_interval_is_cleared_at_its_gate_once_the_network_is_known(tmp_
     (cleared,) = [each for each in told if isinstance(each, ClearingRecord)]
     assert [each.wh for each in cleared.matches] == [100] and not cleared.faults
     assert await exchange.list_clearings(ClearingsAsked(5)) == [cleared]
+    await exchange.close()
+
+
+@in_loop
+async def test_who_is_not_matched_since_the_worker_was_loading_is_told_so(tmp_path: Path) -> None:
+    class Loading:
+        is_ready = False
+
+        async def clear(self, asked: Clear, network: MarketNetwork) -> Cleared:
+            never: asyncio.Future[Cleared] = asyncio.get_running_loop().create_future()
+            return await never
+
+    others = Others()
+    exchange = runtime(others, journal(tmp_path))
+    exchange._clearer = Loading()
+    exchange.start()
+    # The first interval is of the continuous book.
+    await pass_time(others, exchange, 10 * NS_PER_S)
+    await exchange.create_tenders([tender(others, "bob", Side.SELL)], mandate_holds=True)
+    await pass_time(others, exchange, 10 * NS_PER_S)
+    (order,) = await exchange.list_orders(OrdersAsked(1))
+    assert order.reason == order.closed == MarketReason.CLEARER_LOADING
     await exchange.close()
 
 

@@ -19,7 +19,7 @@ from trading.core.trades import (
     Released,
     State,
 )
-from trading.core.units import MJ_PER_WH, Millijoule
+from trading.core.units import MJ_PER_WH, Millijoule, Wh
 from trading.market.calendar import MAX_PER_TURN
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
@@ -203,9 +203,35 @@ def test_an_answer_that_comes_too_late_or_twice_matches_nothing() -> None:
     assert market.awaits(CALLED, 1) and not market.awaits(CALLED, 2)
     market.tick(CALLED)
     assert not market.cleared(CALLED, 1, clear(asked), CALLED).answer
+    assert market.order("ann", "o3").reason == R.NOT_CLEARED
     again, asked = at_gate(*FOUR)
     assert cleared(again, asked).answer and not cleared(again, asked).answer
     assert not market.cleared(0, 1, Cleared(Clearing((), (), ()), (), 0), CALLED).answer
+
+
+def test_who_waited_in_vain_is_told_what_the_clearing_waited_for_over_a_restart_too() -> None:
+    market, asked = at_gate(*FOUR)
+    market.held_up(CALLED, asked.round + 1, R.NOT_CLEARED, GATE_NS)
+    market.held_up(CALLED, asked.round, R.CLEARER_LOADING, GATE_NS)
+    outcome = market.tick(CALLED)
+    assert {each.reason for each in records(outcome, OrderRecord)} == {R.CLEARER_LOADING}
+    (interval,) = records(outcome, IntervalRecord)
+    assert interval.is_over and interval.uncleared is R.CLEARER_LOADING
+    # The exchange ends before it has told them.
+    waiting = [OrderRecord(each, each.wh, Wh(0)) for each in asked.orders]
+    journalled = Journalled((interval,), tuple(waiting), next_seq=5)
+    again = Market(SETTINGS, journalled)
+    told = records(again.tick(CALLED), OrderRecord)
+    assert [each.reason for each in told] == [R.CLEARER_LOADING] * 4
+
+
+def test_an_answer_in_time_leaves_nothing_of_what_it_waited_for() -> None:
+    market, asked = at_gate(*FOUR[1:])
+    market.held_up(CALLED, asked.round, R.CLEARER_LOADING, GATE_NS)
+    cleared(market, asked)
+    market.tick(CALLED)
+    assert market.sessions[CALLED].uncleared is None
+    assert R.CLEARER_LOADING not in {row.reason for row in market.orders.rows()}
 
 
 def test_after_a_long_sleep_an_interval_goes_through_all_its_phases_at_once() -> None:
@@ -213,7 +239,7 @@ def test_after_a_long_sleep_an_interval_goes_through_all_its_phases_at_once() ->
     taken(market, *FOUR)
     outcome = market.tick(CALLED + 100 * NS_PER_S)
     told = records(outcome, OrderRecord)
-    assert {each.reason for each in told} == {R.INTERVAL_CLOSED}
+    assert {each.reason for each in told} == {R.NOT_CLEARED}
     phases = [each.phase for each in records(outcome, IntervalRecord)]
     assert Phase.ENDED in phases
     assert CALLED not in market.sessions and not list(market.orders.rows())
