@@ -273,3 +273,20 @@ def test_what_a_router_says_of_what_is_over_leaves_room_for_what_its_sinks_measu
             network.measure("x", status, lambda key: "x" if key == stands else "y")
         (heard,) = network.measured_of(stands, "x")
     assert heard.state is FlowState.ACTUATED
+
+
+def test_nobody_waits_while_a_router_that_has_said_too_much_makes_room() -> None:
+    network = Network(90 * NS_PER_S)
+    network.connect("x")
+    most, at_once = 100, 10
+    with (
+        patch.object(network_module, "MAX_MEASURED", most),
+        patch.object(network_module, "_DROPPED_AT_ONCE", at_once),
+    ):
+        for number in range(3 * most):
+            status = CircuitStatus(CircuitGeneration(number, 1), FlowState.SWITCHED)
+            network.measure("x", status, lambda _: None)
+            kept = len(network._measured)
+            assert min(number, most - at_once) < kept <= most
+    network.disconnect("x")
+    assert not network._measured
