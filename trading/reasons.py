@@ -337,6 +337,13 @@ class MarketReason(ExplainedReason):
         "the statement, or the decision, is too long, or has characters that no terminal can show",
         "say it in up to 1,000 characters",
     )
+    EVIDENCE_UNFIT = (
+        "EVIDENCE_UNFIT",
+        _INVALID,
+        "",
+        "more is named as evidence than is looked at, or a reference is empty, too long, or no terminal can show it",
+        "name up to 16 readings, entries of the log, circuits or the like, each in 1 to 128 characters",
+    )
     REGISTER_OUT_OF_RANGE = (
         "REGISTER_OUT_OF_RANGE",
         _INVALID,

@@ -138,15 +138,23 @@ def receipt(settings: Settings, trade_id: str) -> None:
 @trade_argument
 @click.option("--line", type=click.Choice(LINES), required=True, help="The line that is wrong.")
 @click.option("--because", "statement", default="", metavar="TEXT", help="What is wrong with it.")
+@click.option(
+    "--evidence",
+    multiple=True,
+    metavar="ID",
+    help="A reading, entry of the log, circuit or the like that speaks for it; may be repeated.",
+)
 @signs
 @pass_settings
-def dispute(settings: Settings, trade_id: str, line: str, statement: str) -> None:
+def dispute(
+    settings: Settings, trade_id: str, line: str, statement: str, evidence: tuple[str, ...]
+) -> None:
     """Disputes one line of a bill, while its window is open."""
     from dgctl.market.output import show
     from digitalgrid.market.v1 import market_pb2 as pb
 
     with market_client(settings, signer_of(settings)) as client:
-        settlement = client.open_dispute(trade_id, line, statement)
+        settlement = client.open_dispute(trade_id, line, statement, evidence)
     show(pb.OpenDisputeResponse(settlement=settlement), settings.output)
 
 

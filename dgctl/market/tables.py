@@ -1,6 +1,6 @@
 """Answers of a market as tables for people. One function for each message that `dgctl market` shows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -305,6 +305,7 @@ def bill(settlement: pb.Settlement) -> list[Part]:
     parts: list[Part] = []
     if settlement.disputed:
         parts.append(Styled(_why_disputed(settlement), "red"))
+    parts += _said(settlement)
     if not settlement.lines:
         return [*parts, "nobody owes anybody anything"]
     table = Columns("line", "from", "to", ">energy", ">per kWh", ">amount", "as")
@@ -328,6 +329,17 @@ def _why_disputed(settlement: pb.Settlement) -> str:
         f"disputed: {settlement.objected_by} objects to the line {settlement.objected_line}; what follows is the bill"
         " that stands unless the operator decides otherwise"
     )
+
+
+def _said(settlement: pb.Settlement) -> Iterator[Part]:
+    """What the parties have written; also once it is decided."""
+    if settlement.objected_by:
+        said = f": {settlement.statement}" if settlement.statement else ""
+        yield f"objected: {settlement.objected_by}, to {settlement.objected_line}{said}"
+    if settlement.evidence:
+        yield f"evidence: {', '.join(settlement.evidence)}"
+    if settlement.decision:
+        yield f"decided: {settlement.decision}"
 
 
 def _sums(lines: Iterable[pb.BillLine]) -> Columns:

@@ -38,6 +38,7 @@ from trading.core.trades import (
     TradeEvent,
 )
 from trading.core.units import MicroPerKwh, Nano, Wh
+from trading.market.disputes import Objection
 from trading.market.market import Market
 from trading.market.order_table import Row, record_of
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
@@ -431,7 +432,7 @@ class ExchangeWorld:
         self.tendered += 1
         self.do(
             lambda now_ns: self.market.object_to(
-                party, self.tendered, trade.trade_id, line, "no", now_ns
+                party, self.tendered, trade.trade_id, Objection(line, "no", ("c7",)), now_ns
             )
         )
 

@@ -229,8 +229,13 @@ class AsyncMarketClient(AsyncClient[Connection]):
         )
         return answer.receipt
 
-    async def open_dispute(self, trade_id: str, line: str, statement: str = "") -> pb.Settlement:
-        request = pb.OpenDisputeRequest(trade_id=trade_id, line=line, statement=statement)
+    async def open_dispute(
+        self, trade_id: str, line: str, statement: str = "", evidence: Iterable[str] = ()
+    ) -> pb.Settlement:
+        """``evidence``: what speaks for it, as ids of readings, entries of the log or circuits."""
+        request = pb.OpenDisputeRequest(
+            trade_id=trade_id, line=line, statement=statement, evidence=evidence
+        )
         answer: pb.OpenDisputeResponse = await self._call_signed(
             "OpenDispute", lambda to: to.settlement.OpenDispute, request
         )

@@ -216,8 +216,13 @@ class MarketClient(BlockingClient[Connection]):
         answer: pb.GetReceiptResponse = self._call(lambda to: to.settlement.GetReceipt, request)
         return answer.receipt
 
-    def open_dispute(self, trade_id: str, line: str, statement: str = "") -> pb.Settlement:
-        request = pb.OpenDisputeRequest(trade_id=trade_id, line=line, statement=statement)
+    def open_dispute(
+        self, trade_id: str, line: str, statement: str = "", evidence: Iterable[str] = ()
+    ) -> pb.Settlement:
+        """``evidence``: what speaks for it, as ids of readings, entries of the log or circuits."""
+        request = pb.OpenDisputeRequest(
+            trade_id=trade_id, line=line, statement=statement, evidence=evidence
+        )
         answer: pb.OpenDisputeResponse = self._call_signed(
             "OpenDispute", lambda to: to.settlement.OpenDispute, request
         )

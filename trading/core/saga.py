@@ -348,6 +348,7 @@ def _objected(trade: Trade, event: Objected, now_ns: int, times: Times) -> bool:
     if trade.settlement is None or not _move(trade, Word.OBJECTED, now_ns, times):
         return False
     trade.objected, trade.objected_by, trade.statement = event.line, event.by, event.statement
+    trade.evidence = event.evidence
     trade.part = undisputed(trade.settlement.lines, event.line)
     return True
 

@@ -129,6 +129,8 @@ class Trade(msgspec.Struct):
     operator: str = ""
     # An operator has decided the dispute, and nobody's time was over.
     is_decided: bool = False
+    # What the party that objected has named as evidence.
+    evidence: tuple[str, ...] = ()
 
     @property
     def request_id(self) -> str:
@@ -212,6 +214,7 @@ class Objected(msgspec.Struct, frozen=True, tag=True):
     line: LineKind
     by: Party
     statement: str = ""
+    evidence: tuple[str, ...] = ()
 
 
 class Resolved(msgspec.Struct, frozen=True, tag=True):

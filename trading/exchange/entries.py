@@ -85,10 +85,13 @@ class Entries:
         return terms_hash(terms_bytes(trade), salt_of(self._secret, trade.trade_id))
 
     def _evidence_hash(self, trade: Trade) -> bytes:
-        """Of what a bill was made from, salted as its terms are; of what came to no bill there is none."""
+        """Of what a bill was made from, and what a party named as evidence, salted as its terms are; of what came to no
+        bill there is none.
+        """
         if trade.settlement is None:
             return b""
-        evidence = msgspec.msgpack.encode((trade.ends, trade.missed))
+        named = (trade.evidence,) if trade.evidence else ()
+        evidence = msgspec.msgpack.encode((trade.ends, trade.missed, *named))
         return sha256(evidence + salt_of(self._secret, trade.trade_id)).digest()
 
     def _postings(self, trade: Trade, lines: Sequence[Line | Posting]) -> list[pb.Posting]:

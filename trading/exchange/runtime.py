@@ -18,7 +18,6 @@ from digitalgrid.supervision import start_task
 from digitalgrid.units import NS_PER_S
 from trading.core.orders import Tender
 from trading.core.readings import Ends
-from trading.core.settlement import LineKind
 from trading.core.trades import Effect, HoldLost, Trade, TradeEvent, Watched
 from trading.core.units import Nano
 from trading.exchange.courier import FIRST_PAUSE_S, MAX_PAUSE_S, Courier
@@ -33,6 +32,7 @@ from trading.exchange.ports import (
     Unreachable,
 )
 from trading.exchange.reads import Reads
+from trading.market.disputes import Objection
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.records import ClearingRecord, OrderRecord, Record, TradeRecord
@@ -142,12 +142,10 @@ class Runtime:
         """Raises Refused; of an order that has ended already it is told how it stands."""
         return await self._do(lambda now_ns: self.market.cancel(party, nonce, order_id, now_ns))
 
-    async def object_to(
-        self, party: str, nonce: int, trade_id: str, line: LineKind, statement: str
-    ) -> Trade:
+    async def object_to(self, party: str, nonce: int, trade_id: str, objection: Objection) -> Trade:
         """A buyer or seller does not agree with a line of a bill. Raises Refused where it is not open to that."""
         return await self._do(
-            lambda now_ns: self.market.object_to(party, nonce, trade_id, line, statement, now_ns)
+            lambda now_ns: self.market.object_to(party, nonce, trade_id, objection, now_ns)
         )
 
     async def resolve(

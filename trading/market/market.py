@@ -6,19 +6,15 @@ durable the market begins anew where it was, and asks again for what was not ans
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import msgspec
-
 from trading.core.asking import pending
 from trading.core.orders import Order, Tender
 from trading.core.positions import Positions
 from trading.core.readings import Ends
-from trading.core.settlement import LineKind, Party
 from trading.core.tenders import Desk, most_due
 from trading.core.trades import (
     Bind,
     Effect,
     GiveBack,
-    Objected,
     Resolved,
     State,
     TimeOver,
@@ -31,6 +27,13 @@ from trading.market.calendar import Calendar
 from trading.market.changes import Changes
 from trading.market.deadlines import Deadlines, Of
 from trading.market.dealings import Dealings
+from trading.market.disputes import (
+    Objection,
+    check_statement,
+    has_decided,
+    has_objected,
+    role_of,
+)
 from trading.market.order_table import OrderTable, Row, record_of
 from trading.market.outcome import Clear, Cleared, Outcome, T
 from trading.market.phases import Phase
@@ -42,8 +45,6 @@ from trading.reasons import MarketReason, Refused
 
 # Deadlines that are looked at in one turn: a thousand trades begin at once, and tenders do not wait for all of them.
 MAX_PER_TICK = 256
-# What a party writes to whoever decides, and what that decides (characters): both are kept with the trade.
-MAX_STATEMENT = 1_000
 
 
 class Market:
@@ -130,7 +131,7 @@ class Market:
         return self._outcome(record_of(row))
 
     def object_to(
-        self, party: str, nonce: int, trade_id: str, line: LineKind, statement: str, now_ns: int
+        self, party: str, nonce: int, trade_id: str, objection: Objection, now_ns: int
     ) -> Outcome[Trade]:
         """A buyer or seller does not agree with a line of a bill that is not paid yet; the same again changes nothing.
 
@@ -138,20 +139,19 @@ class Market:
         """
         unheard = self._desk.hear(party, nonce, now_ns)
         row = self.trade(trade_id)
-        if row is not None and _has_said(row.trade, party, line, statement):
+        if row is not None and has_objected(row.trade, party, objection):
             return self._outcome(row.trade)
         if unheard is not None:
             raise unheard
         if row is None:
             raise Refused(MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is over")
         trade = row.trade
-        role = _role_of(party, trade)
+        role = role_of(party, trade)
         if trade.state is not State.BILLED:
             raise Refused(
                 MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is {trade.state}"
             )
-        check_statement(statement)
-        self._hear(trade_id, Objected(line, role, statement), now_ns)
+        self._hear(trade_id, objection.of(role), now_ns)
         return self._outcome(trade)
 
     def resolve(
@@ -377,34 +377,3 @@ class _Money(dict[str, Nano]):
     def __missing__(self, account: str) -> Nano:
         nano = self[account] = self._free(account)
         return nano
-
-
-def _role_of(party: str, trade: Trade) -> Party:
-    for role, name in ((Party.BUYER, trade.buyer), (Party.SELLER, trade.seller)):
-        if name == party:
-            return role
-    raise Refused(
-        MarketReason.NOT_A_PARTY, f"{party} neither buys nor sells in trade {trade.trade_id!r}"
-    )
-
-
-def _has_said(trade: Trade, party: str, line: LineKind, statement: str) -> bool:
-    who = {Party.BUYER: trade.buyer, Party.SELLER: trade.seller}
-    by = None if trade.objected_by is None else who.get(trade.objected_by)
-    return (trade.objected, by, trade.statement) == (line, party, statement)
-
-
-def has_decided(trade: Trade, ends: tuple[Ends, ...], decision: str) -> bool:
-    """Whether a dispute was decided so: an answer that was lost is asked for again."""
-    encode = msgspec.msgpack.encode
-    return trade.is_decided and trade.decision == decision and encode(trade.ends) == encode(ends)
-
-
-def check_statement(statement: str, name: str = "statement") -> None:
-    """Of words that are kept with a trade and shown in terminals, a party's or the operator's. Raises Refused."""
-    if len(statement) > MAX_STATEMENT or not statement.isprintable():
-        raise Refused(
-            MarketReason.STATEMENT_UNFIT,
-            f"{name} has {len(statement)} characters; it must be up to {MAX_STATEMENT} printable ones",
-            name,
-        )

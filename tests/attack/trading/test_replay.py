@@ -33,6 +33,7 @@ from trading.ledger import verifying
 from trading.ledger.keys import Domain, is_signed
 from trading.ledger.mandates import sign
 from trading.ledger.storage import MemoryStorage
+from trading.market.disputes import Objection
 from trading.reasons import MarketReason, Refused
 
 pytestmark = pytest.mark.attack
@@ -249,7 +250,7 @@ def test_a_decision_that_came_too_early_decides_nothing_later() -> None:
                 market.resolve("joe", 5, trade_id, row.trade.ends, "as it is", CALLED)
 
         decide()
-        market.object_to("ann", 9, trade_id, LineKind.ENERGY, "my meter broke", CALLED)
+        market.object_to("ann", 9, trade_id, Objection(LineKind.ENERGY, "my meter broke"), CALLED)
         decide()
         return row.trade.is_decided
 

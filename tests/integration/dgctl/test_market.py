@@ -199,9 +199,15 @@ def test_a_bill_that_was_objected_to_is_not_said_to_be_of_ends_that_contradict(
     dgctl: Run, market: FakeMarket
 ) -> None:
     objected = fake_market.settlement(disputed=True, objected_by="ann", objected_line="shortfall")
+    objected.statement = "the line was cut"
+    objected.evidence.extend(["c7", "log 41"])
     market.answers["GetSettlement"] = pb.GetSettlementResponse(settlement=objected)
-    told = squeezed(dgctl("settle", "t1"))
-    assert "ann objects to the line shortfall" in told and "contradict" not in told
+    billed = fake_market.trade(state=pb.TRANSACTION_STATE_DISPUTED)
+    market.answers["GetTransaction"] = pb.GetTransactionResponse(transaction=billed)
+    for verb in ("settle", "explain"):
+        told = squeezed(dgctl(verb, "t1"))
+        assert "ann objects to the line shortfall" in told and "contradict" not in told
+        assert "objected: ann, to shortfall: the line was cut evidence: c7, log 41" in told
     market.answers["GetSettlement"].settlement.CopyFrom(fake_market.settlement(disputed=True))
     assert "contradict each other; what follows is what neither denies" in squeezed(
         dgctl("settle", "t1")
@@ -327,6 +333,12 @@ def test_readings_that_count_are_told_to_whoever_decides(dgctl: Run, market: Fak
         pb.Delivery(generation=1, injected_mj=3_600, delivered_mj=3_500)
     ]
     assert dgctl("resolve", "t1", "--reading", "1:x:2").exit_code == 2
+
+
+def test_what_speaks_for_an_objection_is_told_with_it(dgctl: Run, market: FakeMarket) -> None:
+    dgctl("dispute", "t1", "--line", "loss", "--evidence", "c7", "--evidence", "log 41")
+    request = asked(market, pb.OpenDisputeRequest)
+    assert (request.line, list(request.evidence)) == ("loss", ["c7", "log 41"])
 
 
 def test_an_interval_is_named_by_when_it_begins_or_by_its_place(

@@ -15,7 +15,7 @@ from trading.core.trades import Resolved, State, Trade
 from trading.core.units import Millijoule
 from trading.exchange.services.bills import settlement_to_pb
 from trading.exchange.services.settlement import SettlementService
-from trading.market.market import MAX_STATEMENT, check_statement
+from trading.market.disputes import MAX_STATEMENT, check_evidence, check_statement
 from trading.market.records import TradeRecord
 from trading.reasons import MarketReason, Refused
 
@@ -77,3 +77,16 @@ def test_what_no_bill_can_tell_is_no_decision() -> None:
     assert step(one, Resolved(tuple(ends)), NOW_NS, TIMES) is None
     assert one.settlement is not None
     assert settlement_to_pb(one, one.settlement, "operator").delivered_mj > 0
+
+
+@pytest.mark.parametrize(
+    "evidence", [("c7",) * 17, ("",), ("c7", "x" * 129), ("c7\n",), ("\x1b[2J",)]
+)
+def test_evidence_that_cannot_be_kept_and_shown_is_refused(evidence: tuple[str, ...]) -> None:
+    with pytest.raises(Refused) as refused:
+        check_evidence(evidence)
+    assert (refused.value.reason, refused.value.field) == (MarketReason.EVIDENCE_UNFIT, "evidence")
+
+
+def test_as_much_evidence_as_is_looked_at_is_kept() -> None:
+    check_evidence(("x" * 128,) * 16)

@@ -33,6 +33,14 @@ def test_another_content_is_not_signed_for(field: str) -> None:
     assert not is_mandated("CancelTender", request, KEY.public_key, LOG)
 
 
+def test_what_is_named_as_evidence_is_signed_for() -> None:
+    request = pb.OpenDisputeRequest(trade_id="t1", line="energy", evidence=["c7"])
+    sign("OpenDispute", request, "ann", 1, KEY, LOG)
+    assert is_mandated("OpenDispute", request, KEY.public_key, LOG)
+    request.evidence[0] = "c8"
+    assert not is_mandated("OpenDispute", request, KEY.public_key, LOG)
+
+
 def test_a_signature_is_of_no_use_for_another_call_market_or_key() -> None:
     request = signed()
     assert not is_mandated("OpenDispute", request, KEY.public_key, LOG)

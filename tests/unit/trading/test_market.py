@@ -21,6 +21,7 @@ from trading.core.trades import (
 )
 from trading.core.units import MJ_PER_WH, Millijoule, Wh
 from trading.market.calendar import MAX_PER_TURN
+from trading.market.disputes import Objection
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
@@ -309,8 +310,11 @@ def test_a_circuit_has_to_keep_what_both_orders_ask_for() -> None:
 def test_buyer_and_seller_may_object_to_a_bill_and_nobody_else() -> None:
     market, trade_id = billed()
 
-    def object_to(party: str, nonce: int, statement: str = "no") -> Outcome[Any]:
-        return market.object_to(party, nonce, trade_id, LineKind.ENERGY, statement, CALLED)
+    def object_to(
+        party: str, nonce: int, statement: str = "no", evidence: tuple[str, ...] = ()
+    ) -> Outcome[Any]:
+        objection = Objection(LineKind.ENERGY, statement, evidence)
+        return market.object_to(party, nonce, trade_id, objection, CALLED)
 
     assert refused_by(lambda: object_to("eve", 9)).reason is R.NOT_A_PARTY
     assert refused_by(lambda: object_to("ann", 1)).reason is R.STALE_NONCE
@@ -319,13 +323,20 @@ def test_buyer_and_seller_may_object_to_a_bill_and_nobody_else() -> None:
     assert refused_by(lambda: object_to("ann", 9)).reason is R.STALE_NONCE
     assert records(market.refused(), NonceRecord) == [NonceRecord("eve", 9), NonceRecord("ann", 9)]
     assert refused_by(lambda: object_to("ann", 10, "\x1b")).reason is R.STATEMENT_UNFIT
-    assert object_to("ann", 11).records
+    unfit = refused_by(lambda: object_to("ann", 11, "no", ("c7", "")))
+    assert (unfit.reason, unfit.field) == (R.EVIDENCE_UNFIT, "evidence")
+    assert object_to("ann", 12, "no", ("c7",)).records
     row = market.trade(trade_id)
     assert row is not None and row.trade.state is State.DISPUTED
     assert (row.trade.objected, row.trade.objected_by) == (LineKind.ENERGY, Party.BUYER)
-    assert not object_to("ann", 11).records
+    assert row.trade.evidence == ("c7",)
+    # With other evidence it is another objection.
+    assert not object_to("ann", 12, "no", ("c7",)).records
+    assert refused_by(lambda: object_to("ann", 13)).reason is R.NOT_OPEN_TO_OBJECTIONS
     assert refused_by(lambda: object_to("bob", 9)).reason is R.NOT_OPEN_TO_OBJECTIONS
-    gone = refused_by(lambda: market.object_to("ann", 12, "m-1-1", LineKind.LOSS, "", CALLED))
+    gone = refused_by(
+        lambda: market.object_to("ann", 14, "m-1-1", Objection(LineKind.LOSS), CALLED)
+    )
     assert gone.reason is R.NOT_OPEN_TO_OBJECTIONS
 
 
@@ -339,7 +350,7 @@ def test_a_dispute_is_decided_once_and_whoever_did_not_hear_of_it_may_say_so_aga
 
     early = refused_by(lambda: decide(5))
     assert (early.reason, early.field) == (R.NOT_DISPUTED, "trade_id")
-    market.object_to("ann", 9, trade_id, LineKind.ENERGY, "no", CALLED)
+    market.object_to("ann", 9, trade_id, Objection(LineKind.ENERGY, "no"), CALLED)
     # What came too early is not said by others once there is a dispute.
     assert refused_by(lambda: decide(5)).reason is R.STALE_NONCE
     assert refused_by(lambda: decide(6, "\x1b")).field == "decision"

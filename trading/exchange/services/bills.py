@@ -60,6 +60,7 @@ def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.
         objected_by=accounts[trade.objected_by] if trade.objected_by else "",
         statement=trade.statement,
         decision=trade.decision,
+        evidence=trade.evidence,
     )
 
 

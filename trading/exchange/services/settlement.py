@@ -17,7 +17,7 @@ from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.market import trade_of
 from trading.exchange.services.receipts import receipt_of
 from trading.exchange.terms import salt_of, terms_bytes
-from trading.market.market import has_decided
+from trading.market.disputes import Objection, has_decided
 from trading.reasons import MarketReason, Refused
 
 
@@ -52,11 +52,10 @@ class SettlementService(SettlementServiceServicer):
         trade = (await trade_of(self._exchange, request.trade_id)).trade
         if request.line not in set(LineKind):
             raise Refused(MarketReason.LINE_UNKNOWN, f"line is {quoted(request.line)}", "line")
-        line, nonce = LineKind(request.line), request.mandate.nonce
+        objection = Objection(LineKind(request.line), request.statement, tuple(request.evidence))
+        nonce = request.mandate.nonce
         async with self._hearing.turn(party, nonce):
-            after = await self._exchange.runtime.object_to(
-                party, nonce, trade.trade_id, line, request.statement
-            )
+            after = await self._exchange.runtime.object_to(party, nonce, trade.trade_id, objection)
         return pb.OpenDisputeResponse(settlement=self._bill(after))
 
     async def ResolveDispute(

@@ -71,7 +71,7 @@ function Bill({ of, trade }) {
     <${Facts} of=${[
       ["Agreed", metered(of.contract_mj)], ["Injected", metered(of.injected_mj)], ["Delivered", metered(of.delivered_mj)],
       ...[["Short", of.short_mj], ["Curtailed", of.curtailed_mj], ["Refused", of.refused_mj], ["Unknown whose", of.unknown_mj]].filter(([, mj]) => Number(mj)).map(([name, mj]) => [name, metered(mj)]),
-      ["May change until", tradeState(trade.state) === "BILLED" ? timeOf(of.final_unix_ns) : ""], ["Objected", of.objected_by && `${of.objected_by}, to ${of.objected_line}: ${of.statement}`], ["Decided", of.decision],
+      ["May change until", tradeState(trade.state) === "BILLED" ? timeOf(of.final_unix_ns) : ""], ["Objected", of.objected_by && `${of.objected_by}, to ${of.objected_line}: ${of.statement}`], ["Evidence", of.evidence.join(", ")], ["Decided", of.decision],
     ]} />
     ${of.missed.length > 0 && html`<h3>What was missed</h3><${Facts} of=${of.missed.map((each) => [`${timeOf(each.from_unix_ns)} to ${timeOf(each.to_unix_ns)}`, `${metered(each.missing_mj)}, ${each.cause}${each.blame && `, ${each.blame}`}`])} />`}`;
 }
