@@ -434,11 +434,16 @@ def test_a_page_whose_worker_does_not_come_has_a_stream_of_its_own(
     page = open_page("about:blank")
     # As where a browser never begins it: nothing is said, and no error is told.
     page.add_init_script(
-        "globalThis.SharedWorker = class { port = { postMessage() {}, onmessage: null }; };"
+        "globalThis.said = [];"
+        "globalThis.SharedWorker = class {"
+        "  port = { postMessage({ what }) { said.push(what); }, onmessage: null }; };"
     )
     page.goto(controller.address)
     wait_until_drawn(page)
     expect(page.locator(".age")).to_contain_text("live")
+    # Should it come late, it has to know of a token that was given meanwhile.
+    page.evaluate("async () => (await import('/page/live.js')).stream.current.restart()")
+    assert page.evaluate("said") == ["join", "restart"]
 
 
 def test_a_page_waits_longer_for_a_controller_that_is_late_each_time(open_page: Open) -> None:

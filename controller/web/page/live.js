@@ -59,9 +59,9 @@ class SharedStream {
   }
 
   restart() {
-    const mine = this.own ?? this.meanwhile;
-    if (mine) mine.restart();
-    else this.say("restart");
+    (this.own ?? this.meanwhile)?.restart();
+    // One that comes late has to know the new token too.
+    if (!this.own) this.say("restart");
   }
 }
 
