@@ -271,8 +271,7 @@ def _make_room(line: socket.socket) -> None:
             logging.INFO,
             "room",
             "a line has room for %d bytes of frames that wait, and %d are wanted: where this router is late with"
-            " very many circuits their energy is lost in transit. Set net.core.rmem_max to that, or give it"
-            " CAP_NET_ADMIN",
+            " very many circuits their energy is lost in transit. Set net.core.rmem_max to that",
             *(room_bytes, _ROOM_BYTES),
         )
 
