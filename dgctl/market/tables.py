@@ -9,7 +9,7 @@ from dgctl.market import wording
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
-from digitalgrid.units import format_duration_ns, format_power, format_unix_ns
+from digitalgrid.units import PPM, format_duration_ns, format_power, format_unix_ns
 
 Parts = Iterable[Part]
 # Marks a router's price that is the whole market's.
@@ -51,6 +51,8 @@ def _tariff(tariff: pb.Tariff) -> Columns:
     )
     for name, price, who in rows:
         table.add_row(name, wording.price(price), who)
+    fee = f"{tariff.dispute_fee_ppm * 100 / PPM:g} %"
+    table.add_row("dispute", fee, "who objects to a line in vain, so much of it")
     return table
 
 
@@ -314,12 +316,18 @@ def bill(settlement: pb.Settlement) -> list[Part]:
             line.kind,
             line.payer,
             line.payee,
-            wording.metered(line.energy_mj),
-            wording.price(line.micro_per_kwh),
+            *_priced(line),
             wording.money(line.nano),
             line.formula,
         )
     return [*parts, table, "", _sums(settlement.lines)]
+
+
+def _priced(line: pb.BillLine) -> tuple[str, str]:
+    """A fee is of no energy."""
+    if not line.micro_per_kwh:
+        return "", ""
+    return wording.metered(line.energy_mj), wording.price(line.micro_per_kwh)
 
 
 def _why_disputed(settlement: pb.Settlement) -> str:

@@ -19,7 +19,7 @@ from tests.support.market_ledger import OPERATOR, MarketLedger, OfLedger
 from tests.support.market_world import LENGTH_NS, LOST, UNDONE, Controller, readings_of
 from trading.core.orders import Interval, MarketRules, Meter, Side, Tender, TimeInForce
 from trading.core.positions import Position
-from trading.core.settlement import LineKind, Tariff
+from trading.core.settlement import DISPUTABLE, LineKind, Tariff
 from trading.core.trades import (
     Activate,
     AskMeters,
@@ -66,7 +66,7 @@ SETTINGS = MarketSettings(
     "m",
     MarketRules(length_ns=LENGTH_NS, gate_ns=3 * NS_PER_S),
     Times(read_ns=10 * NS_PER_S, dispute_ns=60 * NS_PER_S),
-    Tariff(firm_price=MicroPerKwh(10_000)),
+    Tariff(firm_price=MicroPerKwh(10_000), dispute_fee_ppm=10_000),
     ("call", "continuous"),
     OPERATOR,
     tuple(
@@ -428,7 +428,8 @@ class ExchangeWorld:
     def _object(self, trade: Trade) -> None:
         """To any line, whether it is on the bill or not; now and then it is none of his."""
         party = str(self.rng.choice(PARTIES))
-        line = list(LineKind)[int(self.rng.integers(len(LineKind)))]
+        lines = [each for each in LineKind if each in DISPUTABLE]
+        line = lines[int(self.rng.integers(len(lines)))]
         self.tendered += 1
         self.do(
             lambda now_ns: self.market.object_to(

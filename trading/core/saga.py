@@ -8,10 +8,12 @@ only file that changes a trade.
 
 from enum import StrEnum
 
+import msgspec
+
 from trading.core.asking import pending
 from trading.core.attribution import all_missed, within
 from trading.core.readings import Ends, all_said, evidence_of
-from trading.core.settlement import Outcome, paid_before, settle, undisputed
+from trading.core.settlement import Outcome, fee_of, paid_before, settle, undisputed
 from trading.core.tolls import terms_of
 from trading.core.trades import (
     NO_ESCROW,
@@ -361,6 +363,9 @@ def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
     if not evidence.is_countable:
         return False
     resolved = settle(trade.terms, evidence, within(event.missed, trade.interval))
+    before = trade.settlement.lines
+    fee = fee_of(trade.terms, resolved.lines, before, trade.objected, trade.objected_by)
+    resolved = msgspec.structs.replace(resolved, lines=(*resolved.lines, *fee))
     try:
         paid_before(resolved.lines, trade.part)
     except ValueError:

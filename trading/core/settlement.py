@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from digitalgrid.limits import MAX_INT64
+from digitalgrid.units import PPM
 from trading.core.attribution import Missed, Shares, shares_of
 from trading.core.readings import Evidence
 from trading.core.units import (
@@ -48,8 +49,11 @@ class LineKind(StrEnum):
     OVERDRAW = "overdraw"
     CURTAILMENT = "curtailment"
     LOSS = "loss"
+    FEE = "fee"  # of whoever objected in vain
 
 
+# What a party may object to.
+DISPUTABLE = frozenset(LineKind) - {LineKind.FEE}
 # What is frozen with a line that is objected to: all that comes of the same figure. A sink's register is in every line,
 # causes are in those of what was not delivered, and a source's register in that of the loss only.
 _CAUSED = frozenset({LineKind.SHORTFALL, LineKind.REFUSAL, LineKind.CURTAILMENT})
@@ -62,7 +66,8 @@ class Tariff(msgspec.Struct, frozen=True):
 
     A seller who falls short makes the buyer whole: the difference to ``utility_price``, at which the buyer gets the
     rest. ``firm_price`` is what the operator pays for what the network curtailed; ``overdraw_price`` what is paid for
-    more than was bought, up to ``max_over``.
+    more than was bought, up to ``max_over``. ``dispute_fee_ppm``: millionths of a line, which whoever objected to it in
+    vain pays to the operator.
     """
 
     utility_price: MicroPerKwh = MicroPerKwh(300_000)
@@ -72,6 +77,7 @@ class Tariff(msgspec.Struct, frozen=True):
     max_over: Millijoule = Millijoule(0)
     loss_price: MicroPerKwh = MicroPerKwh(100_000)
     loss_payer: LossPayer = LossPayer.INCLUDED
+    dispute_fee_ppm: int = 0
 
     def without_losses(self) -> "Tariff":
         """Where prices have losses in them already."""
@@ -94,7 +100,8 @@ class Terms(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         tariff = self.tariff
         kept = (tariff.refusal_price, tariff.firm_price, tariff.overdraw_price, tariff.loss_price)
-        if min(*kept, self.toll_price, self.max_loss, tariff.max_over) < 0:
+        others = (self.toll_price, self.max_loss, tariff.max_over, tariff.dispute_fee_ppm)
+        if min(*kept, *others) < 0:
             raise ValueError(f"a price of a tariff is below 0: {tariff}, toll {self.toll_price}")
         if self.wh <= 0 or self.buyer_price < self.seller_price:
             raise ValueError(
@@ -149,12 +156,15 @@ def locks_of(terms: Terms) -> Locks:
         buyer += loss
     elif tariff.loss_payer is LossPayer.SELLER:
         seller += loss
-    return Locks(Nano(buyer), Nano(seller), due(terms.contract, tariff.firm_price))
+    operator = due(terms.contract, tariff.firm_price)
+    # No line comes to more than all that is locked for lines, and either may object to it in vain.
+    fee = _share(buyer + seller + operator, tariff.dispute_fee_ppm)
+    return Locks(Nano(buyer + fee), Nano(seller + fee), operator)
 
 
 class Line(msgspec.Struct, frozen=True):
     """One line of the bill: ``nano`` is what ``energy`` at ``price`` comes to. Neither is below 0: where a price of the
-    trade is, ``payer`` and ``payee`` have changed places.
+    trade is, ``payer`` and ``payee`` have changed places. A fee is of another line, and of no energy.
     """
 
     kind: LineKind
@@ -254,6 +264,31 @@ def _line(
 def undisputed(lines: Iterable["Line"], objected: LineKind) -> tuple["Line", ...]:
     """Those that stand, whatever is decided about one of them."""
     return tuple(line for line in lines if line.kind not in _FROZEN[objected])
+
+
+def fee_of(
+    terms: Terms,
+    lines: Iterable[Line],
+    before: Iterable[Line],
+    objected: LineKind | None,
+    by: Party | None,
+) -> tuple[Line, ...]:
+    """What is due from whoever objected in vain: the line is decided to be as it was ``before``. Where ends contradict,
+    nobody has lost.
+    """
+    if objected is None or by is None:
+        return ()
+    stands = [each for each in lines if each.kind is objected]
+    if stands != [each for each in before if each.kind is objected]:
+        return ()
+    nano = _share(sum(each.nano for each in stands), terms.tariff.dispute_fee_ppm)
+    none = (Millijoule(0), MicroPerKwh(0))
+    return (Line(LineKind.FEE, by, Party.OPERATOR, *none, nano),) if nano else ()
+
+
+def _share(nano: int, ppm: int) -> Nano:
+    """Rounded towards nothing, as what is due for energy is."""
+    return Nano(nano * ppm // PPM)
 
 
 def postings_of(lines: Sequence[Line], locks: Locks) -> tuple[Posting, ...]:

@@ -237,7 +237,7 @@ def _not_alone(interval: Interval, beside: Interval) -> Refused:
 def most_due(tender: Tender, utility_price: MicroPerKwh = _NO_DEPOSIT) -> Nano:
     """What an order can cost whoever tendered it: a buyer at a limit above 0, a seller at one below, and the deposit of
     one who may have to make the buyer whole, who then buys at ``utility_price``. Tolls are within the
-    limit; losses, where a tariff has somebody pay for them, come on top.
+    limit; losses, where a tariff has somebody pay for them, come on top, and so does the fee of a dispute.
     """
     return Nano(tender.wh * due_per_wh(tender, utility_price))
 

@@ -10,7 +10,7 @@ from digitalgrid.addresses import HOST_AND_PORT, Address, bad_ports
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check
 from digitalgrid.limits import MAX_INT64, MAX_POWER_W
 from digitalgrid.metrics.config import MetricsConfig
-from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.units import NS_PER_MS, NS_PER_S, PPM
 from digitalgrid.yaml_schema import load
 from trading.core.orders import MarketRules, Meter
 from trading.core.settlement import LossPayer, Tariff
@@ -89,6 +89,9 @@ class TariffConfig:
         default=0, metadata=bounds(minimum=0, maximum=MAX_INT64 // MJ_PER_WH // MAX_PRICE)
     )
 
+    # Of the line that somebody objects to in vain.
+    dispute_fee_fraction: float = field(default=0.0, metadata=bounds(minimum=0, maximum=0.1))
+
     def __post_init__(self) -> None:
         check(self, self._problems())
 
@@ -110,6 +113,7 @@ class TariffConfig:
             max_over=Millijoule(self.max_over_wh * MJ_PER_WH),
             loss_price=MicroPerKwh(self.loss_micro_per_kwh),
             loss_payer=LossPayer(self.loss_payer),
+            dispute_fee_ppm=round(self.dispute_fee_fraction * PPM),
         )
 
 

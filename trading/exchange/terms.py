@@ -40,6 +40,7 @@ def _tariff(tariff: Tariff) -> pb.Tariff:
         loss_micro_per_kwh=tariff.loss_price,
         loss_payer=tariff.loss_payer.value,
         max_over_mj=tariff.max_over,
+        dispute_fee_ppm=tariff.dispute_fee_ppm,
     )
 
 

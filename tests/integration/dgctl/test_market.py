@@ -214,6 +214,15 @@ def test_a_bill_that_was_objected_to_is_not_said_to_be_of_ends_that_contradict(
     )
 
 
+def test_a_fee_is_a_line_of_no_energy(dgctl: Run, market: FakeMarket) -> None:
+    settlement = fake_market.settlement()
+    formula = "145000000 nano (energy, objected to in vain) x 10000 / 1000000, rounded down"
+    settlement.lines.add(kind="fee", payer="bob", payee="joe", nano=1_450_000, formula=formula)
+    market.answers["GetSettlement"] = pb.GetSettlementResponse(settlement=settlement)
+    told = squeezed(dgctl("settle", "t1"))
+    assert f"fee bob joe 0.00145 {formula}" in told and "all together 0" in told
+
+
 def test_a_copy_of_the_log_is_not_written_over_a_key(dgctl: Run, key_file: Path) -> None:
     secret = key_file.read_bytes()
     said = dgctl("log", str(key_file))

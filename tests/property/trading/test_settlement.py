@@ -10,14 +10,18 @@ from trading.core.attribution import Cause, Missed, within
 from trading.core.orders import Interval
 from trading.core.readings import Ends, Evidence, Reading, evidence_of
 from trading.core.settlement import (
+    DISPUTABLE,
+    LineKind,
     LossPayer,
     Party,
     Tariff,
     Terms,
+    fee_of,
     locks_of,
     paid_before,
     postings_of,
     settle,
+    undisputed,
 )
 from trading.core.units import MAX_PRICE, MJ_PER_WH, MicroPerKwh, Millijoule, Wh
 
@@ -37,6 +41,7 @@ def trades(draw: st.DrawFn) -> Terms:
         max_over=Millijoule(draw(ENERGIES)),
         loss_price=MicroPerKwh(draw(RATES)),
         loss_payer=draw(st.sampled_from(LossPayer)),
+        dispute_fee_ppm=draw(st.integers(0, 100_000)),
     )
     return Terms(
         Wh(draw(st.integers(1, 2_000))),
@@ -82,6 +87,45 @@ def test_lines_never_come_to_more_than_is_locked_and_all_of_it_goes_somewhere(
     undelivered = shares.short + shares.curtailed + shares.refused + shares.unknown
     taken = evidence.undisputed if evidence.is_disputed else evidence.delivered
     assert undelivered == max(0, terms.contract - taken)
+
+
+@settings(max_examples=300)
+@given(
+    trades(),
+    proofs(),
+    CAUSES,
+    CAUSES,
+    st.sampled_from(sorted(DISPUTABLE)),
+    st.sampled_from((Party.BUYER, Party.SELLER)),
+)
+def test_whoever_objects_to_whatever_and_however_it_is_decided_every_nano_goes_somewhere(
+    terms: Terms,
+    evidence: Evidence,
+    causes: list[Missed],
+    decided: list[Missed],
+    objected: LineKind,
+    by: Party,
+) -> None:
+    locks = locks_of(terms)
+    before = settle(terms, evidence, causes).lines
+    after = settle(terms, evidence, decided).lines
+    fee = fee_of(terms, after, before, objected, by)
+    was, is_now = ([each for each in of if each.kind is objected] for of in (before, after))
+    assert not fee or was == is_now
+    exact = Fraction(sum(each.nano for each in was) * terms.tariff.dispute_fee_ppm, 1_000_000)
+    if was == is_now:
+        assert 0 <= exact - sum(each.nano for each in fee) < 1
+    part = undisputed(before, objected)
+    left = locks
+    for line in part:
+        left = left.without(line.payer, line.nano)
+    try:
+        rest = paid_before((*after, *fee), part)
+    except ValueError:
+        # It would take back what was undisputed, and is no decision.
+        return
+    postings = postings_of(rest, left)
+    assert sum(each.nano for each in postings) == left.buyer + left.seller + left.operator
 
 
 @settings(max_examples=200)

@@ -1,6 +1,7 @@
 """What an operator may decide: registers that a circuit can have carried, in words that can be kept and shown."""
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.market.v1 import market_pb2 as pb
+from tests.support.market_steps import CALLED, billed
 from tests.support.sagas import NOW_NS, TIMES, TO_METERS, read, told, trade
 from trading.core.readings import Ends, Reading, most_register
 from trading.core.saga import step
@@ -15,7 +17,7 @@ from trading.core.trades import Resolved, State, Trade
 from trading.core.units import Millijoule
 from trading.exchange.services.bills import settlement_to_pb
 from trading.exchange.services.settlement import SettlementService
-from trading.market.disputes import MAX_STATEMENT, check_evidence, check_statement
+from trading.market.disputes import MAX_STATEMENT, Objection, check_evidence, check_statement
 from trading.market.records import TradeRecord
 from trading.reasons import MarketReason, Refused
 
@@ -90,3 +92,40 @@ def test_evidence_that_cannot_be_kept_and_shown_is_refused(evidence: tuple[str, 
 
 def test_as_much_evidence_as_is_looked_at_is_kept() -> None:
     check_evidence(("x" * 128,) * 16)
+
+
+def objected(request: pb.OpenDisputeRequest) -> pb.Settlement:
+    market, trade_id = billed()
+
+    async def durable() -> None:
+        """At once."""
+
+    async def object_to(party: str, nonce: int, asked: str, objection: Objection) -> Trade:
+        return market.object_to(party, nonce, asked, objection, CALLED).answer
+
+    exchange: Any = SimpleNamespace(
+        mandates=SimpleNamespace(party_of=lambda method, message: "ann"),
+        runtime=SimpleNamespace(durable=durable, object_to=object_to, market=market),
+    )
+    hearing: Any = SimpleNamespace(turn=lambda party, nonce: nullcontext())
+    request.mandate.nonce = 9
+    request.trade_id = trade_id
+    return asyncio.run(SettlementService(exchange, hearing).OpenDispute(request, None)).settlement
+
+
+def test_what_a_party_names_as_evidence_stands_with_its_bill() -> None:
+    told = objected(pb.OpenDisputeRequest(line="energy", evidence=["c7", "log 41"]))
+    assert (told.objected_by, told.objected_line) == ("ann", "energy")
+    assert list(told.evidence) == ["c7", "log 41"]
+
+
+def test_evidence_that_is_not_fit_is_refused_by_its_field() -> None:
+    with pytest.raises(Refused) as refused:
+        objected(pb.OpenDisputeRequest(line="energy", evidence=["c7"] * 17))
+    assert (refused.value.reason, refused.value.field) == (MarketReason.EVIDENCE_UNFIT, "evidence")
+
+
+def test_nobody_objects_to_the_fee_of_having_objected() -> None:
+    with pytest.raises(Refused) as refused:
+        objected(pb.OpenDisputeRequest(line="fee"))
+    assert (refused.value.reason, refused.value.field) == (MarketReason.LINE_UNKNOWN, "line")

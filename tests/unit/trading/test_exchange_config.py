@@ -27,9 +27,11 @@ def party(name: str = "eve", key: str = public(ANN), **changes: Any) -> dict[str
 
 
 def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
-    config = loaded(tmp_path, tariff={"firm_micro_per_kwh": 7}, times={"read_s": 10})
+    tariff = {"firm_micro_per_kwh": 7, "dispute_fee_fraction": 0.01}
+    config = loaded(tmp_path, tariff=tariff, times={"read_s": 10})
     assert config.market.rules.length_ns == 10 * NS_PER_S
     assert config.tariff.prices.firm_price == 7
+    assert config.tariff.prices.dispute_fee_ppm == 10_000
     assert config.times.times.read_ns == 10 * NS_PER_S
     bob = config.market_meters["bob"]
     assert (bob.party, bob.router_id, bob.max_injected_w, bob.max_drawn_w) == ("bob", "r1", 4e6, 0)
@@ -45,6 +47,7 @@ def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
         ({"times": {"lead_s": 3}}, "less than market.gate_s, 3"),
         ({"tariff": {"feed_in_micro_per_kwh": 300_000}}, "nobody has a reason to trade"),
         ({"tariff": {"loss_payer": "nobody"}}, "buyer, seller, included"),
+        ({"tariff": {"dispute_fee_fraction": 0.11}}, "'dispute_fee_fraction' is 0.11"),
         ({"operator": {"public_key": "ab"}}, "'public_key' is 'ab'"),
         ({"metrics": {"listen": "127.0.0.1:50090"}}, "clashes with listen"),
         ({"controller": []}, "'controller' is empty"),

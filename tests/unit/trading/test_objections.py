@@ -5,10 +5,11 @@ import pytest
 
 from digitalgrid.units import NS_PER_S
 from tests.support.sagas import NOW_NS, START_NS, TIMES, TO_METERS, kinds, read, trade
+from trading.core.asking import pending
 from trading.core.attribution import Cause, Missed
 from trading.core.readings import Ends
 from trading.core.saga import step
-from trading.core.settlement import LineKind, LossPayer, Party, Tariff
+from trading.core.settlement import LineKind, LossPayer, Party, Posting, Tariff
 from trading.core.trades import (
     Close,
     Closed,
@@ -25,6 +26,7 @@ from trading.core.trades import (
     Wait,
 )
 from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule
+from trading.exchange.services.bills import settlement_to_pb
 
 WAITING = msgspec.structs.replace(TIMES, object_ns=60 * NS_PER_S)
 SHORT = Missed(START_NS, START_NS + 1, Cause.SOURCE_SHORT, Millijoule(300 * MJ_PER_WH))
@@ -38,10 +40,14 @@ def told(one: Trade, *events: TradeEvent) -> list[Effect]:
     return effects or []
 
 
-def billed() -> Trade:
+def billed(dispute_fee_ppm: int = 0) -> Trade:
     """Of 1,000 Wh 700 came; the loss is the buyer's to pay."""
     one = trade()
-    tariff = Tariff(firm_price=MicroPerKwh(10_000), loss_payer=LossPayer.BUYER)
+    tariff = Tariff(
+        firm_price=MicroPerKwh(10_000),
+        loss_payer=LossPayer.BUYER,
+        dispute_fee_ppm=dispute_fee_ppm,
+    )
     one.terms = msgspec.structs.replace(one.terms, tariff=tariff)
     (waits,) = told(one, *TO_METERS, Read(read(735, 700).ends, (SHORT,)))
     assert isinstance(waits, Wait) and waits.until_ns == one.until_ns
@@ -102,6 +108,62 @@ def test_what_comes_of_the_same_figures_is_frozen_and_the_rest_paid(
     paid = [each for each in effects if isinstance(each, Pay)]
     assert {each.kind for pay in paid for each in pay.lines} == rest
     assert len(paid) == bool(rest)
+
+
+@pytest.mark.parametrize(
+    ("line", "by"),
+    [
+        # The buyer has paid nearly all that is locked for the lines; the fee was locked beside it.
+        (LineKind.ENERGY, Party.BUYER),
+        (LineKind.ENERGY, Party.SELLER),
+        (LineKind.SHORTFALL, Party.SELLER),
+    ],
+)
+def test_who_objects_in_vain_pays_the_operator_a_part_of_the_line(
+    line: LineKind, by: Party
+) -> None:
+    one = billed(dispute_fee_ppm=10_000)
+    before = lines_of(one)
+    told(one, Objected(line, by))
+    told(one, Resolved(one.ends, one.missed, "it is right"))
+    after = lines_of(one)
+    assert after == {**before, LineKind.FEE: before[line] // 100}
+    assert one.settlement is not None
+    fee = one.settlement.lines[-1]
+    assert (fee.payer, fee.payee) == (by, Party.OPERATOR)
+    if one.is_part_due:
+        told(one, PartPaid())
+    (close,) = [each for each in pending(one, WAITING) if isinstance(each, Close)]
+    assert Posting(by, Party.OPERATOR, fee.nano) in close.postings
+    bill = settlement_to_pb(one, one.settlement, "joe")
+    formula = f"{before[line]} nano ({line}, objected to in vain) x 10000 / 1000000, rounded down"
+    assert bill.lines[-1].formula == formula
+
+
+def test_who_objected_with_reason_or_to_nothing_pays_no_fee() -> None:
+    by_network = Missed(START_NS, START_NS + 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
+    for line, missed in (
+        (LineKind.SHORTFALL, (by_network,)),
+        # None of it was on the bill, and none is.
+        (LineKind.REFUSAL, (SHORT,)),
+    ):
+        one = billed(dispute_fee_ppm=10_000)
+        told(one, Objected(line, Party.SELLER))
+        told(one, Resolved(one.ends, missed, "the line was cut"))
+        assert LineKind.FEE not in lines_of(one)
+
+
+def test_of_a_dispute_that_nobody_decides_or_that_nobody_began_no_fee_is_due() -> None:
+    one = billed(dispute_fee_ppm=10_000)
+    told(one, Objected(LineKind.ENERGY, Party.BUYER))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    assert one.state is State.SETTLING and LineKind.FEE not in lines_of(one)
+    contradicted = trade()
+    tariff = msgspec.structs.replace(contradicted.terms.tariff, dispute_fee_ppm=100_000)
+    contradicted.terms = msgspec.structs.replace(contradicted.terms, tariff=tariff)
+    told(contradicted, *TO_METERS, read(1050, 600), Resolved(read(1050, 1000).ends))
+    assert LineKind.FEE not in lines_of(contradicted)
 
 
 def test_of_a_dispute_that_is_decided_the_rest_is_paid_by_what_was_decided() -> None:

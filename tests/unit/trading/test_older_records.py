@@ -34,7 +34,9 @@ def metered() -> Trade:
     return one
 
 
-@pytest.mark.parametrize("path", [("trade", "evidence")])
+@pytest.mark.parametrize(
+    "path", [("trade", "evidence"), ("trade", "terms", "tariff", "dispute_fee_ppm")]
+)
 def test_a_trade_of_before_is_as_it_was(path: tuple[str, ...]) -> None:
     record = TradeRecord(metered(), 1, "call", 0)
     assert read_without(record, *path) == record

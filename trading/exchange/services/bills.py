@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.units import PPM
 from trading.core.attribution import BLAME, within
 from trading.core.readings import Ends, Quality, Reading, evidence_of, trail_of
 from trading.core.settlement import Line, LineKind, Party, Settlement
@@ -33,7 +34,7 @@ def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.
     accounts = {Party.BUYER: trade.buyer, Party.SELLER: trade.seller, Party.OPERATOR: operator}
     return pb.Settlement(
         trade_id=trade.trade_id,
-        lines=[_line(each, accounts) for each in settlement.lines],
+        lines=[_line(each, accounts, _formula(each, trade)) for each in settlement.lines],
         outcome=settlement.outcome,
         contract_mj=trade.terms.contract,
         injected_mj=evidence.injected,
@@ -64,7 +65,16 @@ def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.
     )
 
 
-def _line(line: Line, accounts: dict[Party, str]) -> pb.BillLine:
+def _formula(line: Line, trade: Trade) -> str:
+    if line.kind is not LineKind.FEE or trade.settlement is None:
+        return f"{line.energy} mJ ({_OF[line.kind]}) x {line.price} / 3600000, rounded down"
+    lines = trade.settlement.lines
+    nano = sum(each.nano for each in lines if each.kind is trade.objected)
+    ppm = trade.terms.tariff.dispute_fee_ppm
+    return f"{nano} nano ({trade.objected}, objected to in vain) x {ppm} / {PPM}, rounded down"
+
+
+def _line(line: Line, accounts: dict[Party, str], formula: str) -> pb.BillLine:
     return pb.BillLine(
         kind=line.kind,
         payer=accounts[line.payer],
@@ -72,7 +82,7 @@ def _line(line: Line, accounts: dict[Party, str]) -> pb.BillLine:
         energy_mj=line.energy,
         micro_per_kwh=line.price,
         nano=line.nano,
-        formula=f"{line.energy} mJ ({_OF[line.kind]}) x {line.price} / 3600000, rounded down",
+        formula=formula,
     )
 
 

@@ -137,6 +137,7 @@ def tariff_to_pb(tariff: TariffConfig) -> pb.Tariff:
         loss_micro_per_kwh=tariff.loss_micro_per_kwh,
         loss_payer=tariff.loss_payer,
         max_over_mj=tariff.prices.max_over,
+        dispute_fee_ppm=tariff.prices.dispute_fee_ppm,
     )
 
 

@@ -7,7 +7,7 @@ from digitalgrid.market.v1.market_pb2_grpc import SettlementServiceServicer
 from digitalgrid.printable import quoted
 from trading.core.orders import PPM
 from trading.core.readings import Ends, Reading, most_register
-from trading.core.settlement import LineKind
+from trading.core.settlement import DISPUTABLE, LineKind
 from trading.core.trades import Trade
 from trading.core.units import Millijoule
 from trading.exchange.exchange import Exchange
@@ -50,7 +50,7 @@ class SettlementService(SettlementServiceServicer):
         """The same again changes nothing; what comes of other figures than the line does is paid all the same."""
         party = self._exchange.mandates.party_of("OpenDispute", request)
         trade = (await trade_of(self._exchange, request.trade_id)).trade
-        if request.line not in set(LineKind):
+        if request.line not in DISPUTABLE:
             raise Refused(MarketReason.LINE_UNKNOWN, f"line is {quoted(request.line)}", "line")
         objection = Objection(LineKind(request.line), request.statement, tuple(request.evidence))
         nonce = request.mandate.nonce
