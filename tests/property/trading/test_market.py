@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.cases import cases
 from tests.support.market_exchange import PARTIES, ExchangeWorld, digest
-from trading.core.trades import Revoke, State, Trade
+from trading.core.settlement import LineKind, Party
+from trading.core.trades import Resolved, Revoke, State, Trade
 from trading.exchange.entries import Entries, Queue
 from trading.ledger.ledger import Wanted
 from trading.ledger.refusals import LedgerRefused
@@ -90,6 +91,40 @@ def test_what_is_journalled_is_all_that_a_market_knows() -> None:
                 assert digest(world.restarted()) == digest(world.market), seed
                 compared += 1
     assert compared > 10 * len(SEEDS)
+
+
+class Quarrels(ExchangeWorld):
+    """Somebody objects to each bill, and whoever decides finds half of them right as they are."""
+
+    def step(self, *, may_begin: bool = True) -> None:
+        for row in list(self.market.trades()):
+            trade = row.trade
+            if trade.state is State.BILLED:
+                self._object(trade)
+            elif trade.state is State.DISPUTED:
+                missed = trade.missed if trade.buy_seq % 2 else ()
+                self.tell(trade.trade_id, Resolved(trade.ends, missed))
+        super().step(may_begin=may_begin)
+
+
+def test_of_fees_too_no_nano_is_lost_and_all_are_the_operators() -> None:
+    kinds: Counter[str] = Counter()
+    # Of odd ones bills wait for objections.
+    for seed in range(1, 2 * len(SEEDS), 2):
+        world = Quarrels(seed)
+        for _ in range(200):
+            world.step()
+        world.finish()
+        check_nothing_is_left(world)
+        for record in world.journal.trades.values():
+            bill = record.trade.settlement
+            kinds.update(line.kind.value for line in (() if bill is None else bill.lines))
+            assert bill is None or all(
+                line.payee is Party.OPERATOR and line.payer is record.trade.objected_by
+                for line in bill.lines
+                if line.kind is LineKind.FEE
+            )
+    assert kinds["fee"] > len(SEEDS) // 10
 
 
 @pytest.mark.parametrize("how", range(3))
