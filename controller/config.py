@@ -206,7 +206,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class ControllerMetricsConfig(MetricsConfig):
-    """``detail``: sums over the network, or each of its links beside."""
+    """``detail``: sums over the network, or each of its links beside, and where its routers are."""
 
     detail: Literal["totals", "links"] = "totals"
 

@@ -3,13 +3,28 @@
 import json
 from collections.abc import Iterator
 
-from controller.metrics.panels import ANNOTATIONS, ROWS, Annotation, Panel, Row
+from controller.metrics.network_map import FIGURES
+from controller.metrics.panel import Answer, Drawn, Panel, Query
+from controller.metrics.panels import ANNOTATIONS, ROWS, Annotation
 
-# Of the page, which Grafana divides into 24 columns: a figure's width and height, and a time series'.
+# Of the page, which Grafana divides into 24 columns: each panel's width and height.
 _COLUMNS = 24
-_FIGURE, _SERIES = (4, 4), (12, 8)
+_SIZES = {
+    Drawn.FIGURE: (4, 4),
+    Drawn.SERIES: (12, 8),
+    Drawn.HEAT: (12, 8),
+    Drawn.GRAPH: (_COLUMNS, 16),
+}
 _SOURCE = {"type": "prometheus", "uid": "${source}"}
 Json = dict[str, object]
+# In a table of Prometheus all labels are texts.
+_FIGURES_OF_LABELS: Json = {
+    "id": "convertFieldType",
+    "options": {
+        "conversions": [{"targetField": each, "destinationType": "number"} for each in FIGURES],
+        "fields": {},
+    },
+}
 
 
 def dashboard() -> Json:
@@ -41,19 +56,19 @@ def _placed() -> Iterator[Json]:
             "gridPos": {"x": 0, "y": top, "w": _COLUMNS, "h": 1},
             "panels": [],
         }
-        width, height = _FIGURE if row.figures else _SERIES
-        beside = _COLUMNS // width
-        for index, panel in enumerate(row.panels):
-            x, y = index % beside * width, top + 1 + index // beside * height
-            yield {
-                **_panel(row, panel),
-                "gridPos": {"x": x, "y": y, "w": width, "h": height},
-            }
-        top += 1 + -(-len(row.panels) // beside) * height
+        x, y, tallest = 0, top + 1, 0
+        for panel in row.panels:
+            width, height = _SIZES[panel.drawn]
+            if x + width > _COLUMNS:
+                x, y, tallest = 0, y + tallest, 0
+            yield {**_panel(panel), "gridPos": {"x": x, "y": y, "w": width, "h": height}}
+            x, tallest = x + width, max(tallest, height)
+        top = y + tallest
 
 
-def _panel(row: Row, panel: Panel) -> Json:
+def _panel(panel: Panel) -> Json:
     steps: list[Json] = [{"color": "text", "value": None}]
+    steps += [{"color": "orange", "value": each} for each in panel.lines]
     if panel.alarm_from is not None:
         steps.append({"color": "red", "value": panel.alarm_from})
     defaults: Json = {
@@ -61,30 +76,67 @@ def _panel(row: Row, panel: Panel) -> Json:
         "min": 0,
         "thresholds": {"mode": "absolute", "steps": steps},
     }
-    if not row.figures:
+    if panel.drawn is Drawn.SERIES:
         defaults["custom"] = {
             "fillOpacity": 25 if panel.stacked else 0,
             "showPoints": "never",
             "stacking": {"mode": "normal" if panel.stacked else "none"},
+            "thresholdsStyle": {"mode": "dashed" if panel.lines else "off"},
         }
     return {
-        "type": "stat" if row.figures else "timeseries",
+        "type": panel.drawn.value,
         "title": panel.title,
         "description": panel.what,
         "datasource": _SOURCE,
         "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value"}
-        if row.figures
-        else {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}},
-        "targets": [
-            {
-                "refId": chr(ord("A") + index),
-                "datasource": _SOURCE,
-                "expr": query.expression,
-                "legendFormat": query.legend or "__auto",
-            }
-            for index, query in enumerate(panel.queries)
-        ],
+        "options": _options(panel),
+        "transformations": [_FIGURES_OF_LABELS] if panel.drawn is Drawn.GRAPH else [],
+        "targets": [_target(index, query) for index, query in enumerate(panel.queries)],
+    }
+
+
+def _options(panel: Panel) -> Json:
+    if panel.drawn is Drawn.FIGURE:
+        return {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value"}
+    if panel.drawn is Drawn.SERIES:
+        return {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}}
+    if panel.drawn is Drawn.GRAPH:
+        return {"nodes": {}, "edges": {}}
+    return {
+        # Each series is a row already, named by its upper bound.
+        "calculate": False,
+        "rowsFrame": {"layout": "le"},
+        "yAxis": {"axisPlacement": "left", "unit": panel.unit},
+        "color": {
+            "mode": "scheme",
+            "scheme": "Oranges",
+            "scale": "exponential",
+            "exponent": 0.5,
+            "steps": 64,
+            "reverse": False,
+            "fill": "dark-orange",
+        },
+        # Not what is 0.
+        "filterValues": {"le": 1e-9},
+        "cellGap": 1,
+        "showValue": "auto",
+        "tooltip": {"mode": "single", "yHistogram": False},
+        "legend": {"show": True},
+        "exemplars": {"color": "orange"},
+    }
+
+
+def _target(index: int, query: Query) -> Json:
+    # A table is of now; of a time it would have a line each instant.
+    instant = query.answer is Answer.TABLE
+    return {
+        "refId": query.name or chr(ord("A") + index),
+        "datasource": _SOURCE,
+        "expr": query.expression,
+        "legendFormat": query.legend or "__auto",
+        "format": query.answer.value,
+        "instant": instant,
+        "range": not instant,
     }
 
 

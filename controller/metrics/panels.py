@@ -2,50 +2,11 @@
 
 from dataclasses import dataclass
 
-# What is chosen at the head of the dashboard; "All" is every controller of a cluster.
-_CHOSEN = 'job=~"$job", instance=~"$instance"'
-_RATE = "[$__rate_interval]"
+from controller.metrics.network_map import EDGES, NODES
+from controller.metrics.panel import Answer, Drawn, Panel, Query, Row, increase, of, over, rate
 
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    expression: str
-    legend: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """``alarm_from`` is the value from which on it is shown as something to act on."""
-
-    title: str
-    unit: str
-    queries: tuple[Query, ...]
-    what: str = ""
-    stacked: bool = False
-    alarm_from: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``figures`` are single values, side by side; else each panel is a time series."""
-
-    title: str
-    panels: tuple[Panel, ...]
-    figures: bool = False
-
-
-def of(metric: str, only: str = "") -> str:
-    """The series of a metric, with these labels only."""
-    return f"{metric}{{{only}{', ' if only else ''}{_CHOSEN}}}"
-
-
-def rate(series: str) -> str:
-    return f"rate({series}{_RATE})"
-
-
-def over(function: str, series: str, by: str = "") -> str:
-    """``function``, such as max, over all series, of each value of a label by itself where one is given."""
-    return f"{function}{f' by ({by})' if by else ''} ({series})"
+# From a cut to the first packet over another way (s): in half of the cases, and in all.
+_PROMISES_S = (0.05, 0.25)
 
 
 def _by(label: str, function: str, series: str) -> tuple[Query, ...]:
@@ -63,10 +24,15 @@ def _quantiles(
     )
 
 
+def _heat(histogram: str) -> tuple[Query, ...]:
+    buckets = over("sum", increase(of(f"{histogram}_bucket")), "le")
+    return (Query(buckets, "{{le}}", Answer.BUCKETS),)
+
+
 def _one(
     title: str, unit: str, expression: str, what: str, alarm_from: float | None = None
 ) -> Panel:
-    return Panel(title, unit, (Query(expression),), what, alarm_from=alarm_from)
+    return Panel(title, unit, (Query(expression),), what, alarm_from=alarm_from, drawn=Drawn.FIGURE)
 
 
 _MISSING = over("sum", rate(of("dgc_circuit_missing_energy_joules_total")))
@@ -155,13 +121,24 @@ _POWER = (
         "Missing in a gap, in seconds of the promised power",
         "s",
         _quantiles("dgc_circuit_missing_power_seconds", "cause"),
-        "A gap is over when its circuit is active again: what its load lacked, over its power.",
+        "A gap is over when its circuit is active again: what its load lacked, over its power. "
+        "An alert tells where more than 1 of 100 that faults made is beyond the line, 250 ms.",
+        lines=_PROMISES_S[1:],
     ),
     Panel(
         "From an interruption to the first packet",
         "s",
         _quantiles("dgc_circuit_first_packet_seconds"),
-        "Not what a load feels: routers have some energy in store, and fill it again.",
+        "Not what a load feels: routers have some energy in store, and fill it again. "
+        "The lines: 50 ms, which half of them are to stay below, and 250 ms for all.",
+        lines=_PROMISES_S,
+    ),
+    Panel(
+        "Interruptions by the time to the first packet",
+        "s",
+        _heat("dgc_circuit_first_packet_seconds"),
+        "How many took how long; 50 ms and 250 ms are edges of rows.",
+        drawn=Drawn.HEAT,
     ),
     Panel(
         "Interruptions", "cps", (Query(over("sum", rate(of("dgc_circuit_interruptions_total")))),)
@@ -217,7 +194,16 @@ _REQUESTS = (
         "Few in a large network: searches are guided.",
     ),
 )
+_MAP = Panel(
+    "The network",
+    "none",
+    (NODES, EDGES),
+    "Links by what is reserved of them, from the end that sends more, thicker with current, red while down; "
+    "at a router stands the fullest of those on which it sends. With metrics.detail: links.",
+    drawn=Drawn.GRAPH,
+)
 _NETWORK = (
+    _MAP,
     Panel("Routers", "none", _by("state", "max", of("dgc_routers"))),
     Panel("Lines", "none", _by("state", "max", of("dgc_links")), stacked=True),
     Panel(
@@ -228,10 +214,10 @@ _NETWORK = (
     Panel("Taken out of service", "none", _by("state", "max", of("dgc_drains"))),
     Panel(
         "Links by the share of them that is reserved",
-        "none",
+        "percentunit",
         _by("share", "max", of("dgc_links_loaded")),
-        "In tenths, in the direction that has more.",
-        stacked=True,
+        "How many are taken how far: in tenths, in the direction that has more.",
+        drawn=Drawn.HEAT,
     ),
     Panel(
         "The fullest link",
@@ -365,7 +351,7 @@ _INSIDE = (
     ),
 )
 ROWS = (
-    Row("Now", _NOW, figures=True),
+    Row("Now", _NOW),
     Row("Power at loads", _POWER),
     Row("Requests", _REQUESTS),
     Row("Routers and lines", _NETWORK),

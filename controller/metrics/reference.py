@@ -8,11 +8,13 @@ from digitalgrid.metrics.reference import Kind, Metric, metrics_table
 # Of every name.
 PREFIX = "dgc_"
 _G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
-# Of each of the network's links, by its id, where somebody asks for that (metrics.detail: links), and not else.
+# Of each of the network's links and routers, by its id, where somebody asks for that (metrics.detail: links), and not
+# else.
 LINK_METRICS = (
-    Metric("link_up", _G, ("link",), "1 while both ends say so; with metrics.detail: links, as the next two"),
+    Metric("link_up", _G, ("link",), "1 while both ends say so; with metrics.detail: links, as the next three"),
     Metric("link_ampacity_amperes", _G, ("link",), "what it is built for"),
-    Metric("link_reserved_amperes", _G, ("link", "router"), "reserved of it, of what this router sends"),
+    Metric("link_reserved_amperes", _G, ("link", "router", "to"), "reserved of it, of what this router sends to that"),
+    Metric("router_coordinate", _G, ("router", "axis"), "its place, where it has one: x to the east, y to the north"),
 )  # fmt: skip
 # Labels have few values each: words of the program, never ids of requests, circuits, routers or lines.
 METRICS = (

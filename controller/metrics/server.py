@@ -35,7 +35,7 @@ async def serving_metrics(
     of_links: bool = False,
 ) -> AsyncIterator[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken.
-    ``of_links``: each link too.
+    ``of_links``: each link too, and places of routers.
     """
     lateness_s = Histogram(LATENESS_BOUNDS_S)
     circuits = CircuitTallies(runtime, now_ns)

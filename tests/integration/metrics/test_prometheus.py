@@ -19,6 +19,7 @@ from controller.core.access import Action
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.protection import Protection
 from controller.metrics import store_look
+from controller.metrics.network_map import EDGES, NODES
 from controller.metrics.panels import ANNOTATIONS, expressions
 from controller.metrics.server import serving_metrics
 from controller.runtime import runtime as runtime_module
@@ -88,7 +89,10 @@ async def drilled(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     async with northbound() as api, AsyncExitStack() as serving:
         here = Drilled(api, serving, monkeypatch)
         look = MeterLook(here.read_meters, lambda: api.runtime.view)
-        metrics = serving_metrics(api.runtime, api.gate, look, "127.0.0.1:0", here.now_ns)
+        await api.client.place_routers({"r1": (0.0, 0.0), "r4": (2.0, 1.0)})
+        metrics = serving_metrics(
+            api.runtime, api.gate, look, "127.0.0.1:0", here.now_ns, of_links=True
+        )
         here.address = f"127.0.0.1:{await serving.enter_async_context(metrics)}"
         with prometheus(directory, here.address, ALERTS) as here.server:
             answer = await api.client.request_power(power_request("town", 1e6, protect="link"))
@@ -243,6 +247,23 @@ def asked(expression: str) -> str:
     return expression
 
 
+async def every_router_and_link_is_drawn_once(here: Drilled) -> None:
+    """An edge that leads to no node would fail the whole panel."""
+    answers = [
+        await asyncio.to_thread(here.server.ask, asked(of.expression)) for of in (NODES, EDGES)
+    ]
+    nodes, edges = ([each["metric"] for each in answer] for answer in answers)
+    view = here.api.runtime.view
+    assert sorted(each["id"] for each in nodes) == sorted(view.routers)
+    assert {each["id"] for each in nodes if "fixedX" in each} == {"r1", "r4"}
+    assert sorted(each["id"] for each in edges) == sorted(view.links)
+    for each in edges:
+        link = view.links[each["id"]]
+        assert {each["source"], each["target"]} == {link.a, link.b}
+        assert 1 <= float(each["thickness"]) <= 8
+        assert each["mainstat"].endswith(" %")
+
+
 def test_every_alert_has_a_drill() -> None:
     rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
     assert {rule["alert"] for rule in rules} == set().union(*(alerts for _, alerts in DRILLS))
@@ -263,6 +284,7 @@ def test_every_query_of_the_dashboard_has_an_answer_and_every_alert_fires(
                     await refused(here.api)
                     for expression in expressions():
                         await here.answers(asked(expression))
+                    await every_router_and_link_is_drawn_once(here)
                 if cause is a_standby_is_lost:
                     (down,) = [each for each in ANNOTATIONS if each.name == "Line down"]
                     await here.answers(asked(down.expression).replace("1m", "3s"))

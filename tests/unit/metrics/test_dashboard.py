@@ -4,13 +4,17 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from controller.metrics.dashboard import dashboard
+from controller.metrics.network_map import EDGES, NODES
+from controller.metrics.panel import Query
 from controller.metrics.panels import ANNOTATIONS, ROWS, expressions
 from controller.metrics.reference import BY_NAME, PREFIX
+from controller.tallies import POWER_BOUNDS_S
 from digitalgrid.metrics.reference import Kind
 from tests.support.programs import require_program
 
@@ -87,6 +91,102 @@ def test_annotations_mark_each_change_once(
     tests = [{"interval": "1m", "input_series": told, "promql_expr_test": asked}]
     cases.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": tests}))
     promtool("test", "rules", cases)
+
+
+# Told by two controllers alike. Of the lines one is down, and one router has no place.
+MAPPED = {
+    'dgc_link_up{link="a-b"}': 1,
+    'dgc_link_up{link="b-c"}': 0,
+    'dgc_link_ampacity_amperes{link="a-b"}': 100,
+    'dgc_link_ampacity_amperes{link="b-c"}': 10,
+    'dgc_link_reserved_amperes{link="a-b", router="a", to="b"}': 50,
+    'dgc_link_reserved_amperes{link="a-b", router="b", to="a"}': 10,
+    'dgc_link_reserved_amperes{link="b-c", router="b", to="c"}': 0,
+    'dgc_link_reserved_amperes{link="b-c", router="c", to="b"}': 1,
+    'dgc_router_coordinate{router="a", axis="x"}': 5,
+    'dgc_router_coordinate{router="a", axis="y"}': -10,
+    'dgc_router_coordinate{router="b", axis="x"}': 15,
+    'dgc_router_coordinate{router="b", axis="y"}': 10,
+}
+# From the end that sends more; the columns that Grafana looks for, without what they are made of.
+DRAWN_EDGES = [
+    {"id": "a-b", "source": "a", "target": "b", "mainstat": "50 %", "thickness": "8"},
+    {"id": "b-c", "source": "c", "target": "b", "mainstat": "10 %", "thickness": "1"}
+    | {"color": "red"},
+]
+# b is half as far to the east as to the north, and that is 250 times the root of two.
+DRAWN_NODES = [
+    {"id": "a", "title": "a", "mainstat": "50 %", "fixedX": "0", "fixedY": "354"},
+    {"id": "b", "title": "b", "mainstat": "10 %", "fixedX": "177", "fixedY": "0"},
+    {"id": "c", "title": "c", "mainstat": "10 %"},
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"), [(EDGES, DRAWN_EDGES), (NODES, DRAWN_NODES)], ids=["edges", "nodes"]
+)
+def test_the_network_is_drawn_as_it_is(
+    tmp_path: Path, query: Query, columns: list[dict[str, str]]
+) -> None:
+    told = [
+        {"series": f'{series[:-1]}, job="dgc", instance="{each}"}}', "values": str(value)}
+        for series, value in MAPPED.items()
+        for each in ("one", "another")
+    ]
+    samples = [
+        {"labels": "{" + ", ".join(f'{name}="{value}"' for name, value in each.items()) + "}"}
+        | {"value": 1}
+        for each in columns
+    ]
+    expression = query.expression.replace("$job", ".*").replace("$instance", ".*")
+    names = ", ".join(sorted(set().union(*columns)))
+    asked = {"expr": f"max by ({names}) ({expression})", "eval_time": "0m", "exp_samples": samples}
+    cases = tmp_path / "cases.yaml"
+    tests = [{"interval": "1m", "input_series": told, "promql_expr_test": [asked]}]
+    cases.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": tests}))
+    promtool("test", "rules", cases)
+
+
+def test_a_node_graph_has_the_tables_and_columns_that_grafana_goes_by() -> None:
+    (graph,) = panels_of("nodeGraph")
+    assert {each["refId"] for each in graph["targets"]} == {"nodes", "edges"}
+    columns = {}
+    for target in graph["targets"]:
+        assert (target["format"], target["instant"], target["range"]) == ("table", True, False)
+        made = re.findall(r'count_values by \([^)]*\) \("(\w+)"', target["expr"])
+        copied = re.findall(r'"(\w+)", "[^"]*", "\w+", "[^"]*"\)', target["expr"])
+        columns[target["refId"]] = {*made, *copied}
+    assert columns["edges"] >= {"id", "source", "target", "mainstat", "thickness"}
+    assert columns["nodes"] >= {"id", "title", "mainstat", "fixedX", "fixedY"}
+    # By this name alone a table is one of edges.
+    assert "source" not in columns["nodes"]
+    (figures,) = graph["transformations"]
+    converted = {each["targetField"] for each in figures["options"]["conversions"]}
+    assert converted == {"thickness", "fixedX", "fixedY"}
+
+
+def test_heat_maps_have_rows_whose_bounds_are_the_promises() -> None:
+    reroutes, shares = panels_of("heatmap")
+    for panel in (reroutes, shares):
+        assert panel["options"]["calculate"] is False
+        assert panel["options"]["rowsFrame"] == {"layout": "le"}
+    (buckets,), (tenths,) = reroutes["targets"], shares["targets"]
+    assert (buckets["format"], buckets["legendFormat"]) == ("heatmap", "{{le}}")
+    # Grafana takes the difference of buckets, each of which counts all below; a tenth counts its own.
+    assert (tenths["format"], tenths["legendFormat"]) == ("time_series", "{{share}}")
+    lines = [
+        [each["value"] for each in defaults["thresholds"]["steps"][1:]]
+        for defaults in (panel["fieldConfig"]["defaults"] for panel in panels_of("timeseries"))
+        if defaults["custom"]["thresholdsStyle"]["mode"] == "dashed"
+    ]
+    assert lines == [[0.25], [0.05, 0.25]]
+    assert {0.05, 0.25} <= set(POWER_BOUNDS_S)
+
+
+def panels_of(kind: str) -> list[Any]:
+    panels = dashboard()["panels"]
+    assert isinstance(panels, list)
+    return [panel for panel in panels if panel["type"] == kind]
 
 
 def promtool(*said: str | Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from controller.core.book.bounds import Bound, bounds_of
+from controller.metrics.reference import BY_NAME, PREFIX
 from controller.metrics.server import serving_metrics
 from controller.metrics.store_look import StoreLook
 from controller.runtime.stored_reads import StoredReads
@@ -13,7 +14,7 @@ from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import LinkMeter, RouterMeters
-from tests.support.metrics import scraped
+from tests.support.metrics import labels_that_differ, scraped
 from tests.support.northbound import balanced, in_loop, northbound, until
 from tests.unit.metrics.test_server import fresh, metered, of
 
@@ -128,10 +129,10 @@ async def test_links_are_told_one_by_one_to_those_who_ask_for_that() -> None:
                 assert of(figures, "link_up", link=link_id) == (link_id != "r1-r2")
                 assert of(figures, "link_ampacity_amperes", link=link_id) == link.ampacity_a
             reserved_a = [
-                of(figures, "link_reserved_amperes", link=each.link_id, router=end)
+                of(figures, "link_reserved_amperes", link=each.link_id, router=end, to=far)
                 / each.ampacity_a
                 for each in links.values()
-                for end in (each.a, each.b)
+                for end, far in ((each.a, each.b), (each.b, each.a))
             ]
             assert max(reserved_a) == of(figures, "link_utilisation_ratio") > 0
             # Not at each scrape, whoever asks how often.
@@ -139,6 +140,22 @@ async def test_links_are_told_one_by_one_to_those_who_ask_for_that() -> None:
             assert of(await fresh(port), "link_up", link="r1-r2") == 0
     async with metered() as (_, port):
         assert not [name for name, _ in await scraped(port) if name == "dgc_link_up"]
+
+
+@in_loop
+async def test_places_are_told_of_routers_that_have_one_with_their_links() -> None:
+    async with northbound() as api:
+        await api.client.place_routers({"r1": (-3.5, 2e6)})
+        look = balanced(api)
+        serving = serving_metrics(api.runtime, api.gate, look, "127.0.0.1:0", of_links=True)
+        async with serving as port:
+            figures = await scraped(port)
+            told = {labels: v for (name, labels), v in figures.items() if "coordinate" in name}
+            assert told == {
+                (("axis", "x"), ("router", "r1")): -3.5,
+                (("axis", "y"), ("router", "r1")): 2e6,
+            }
+            assert labels_that_differ(figures, PREFIX, BY_NAME) == []
 
 
 @pytest.mark.parametrize(
