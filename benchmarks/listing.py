@@ -14,6 +14,7 @@ import fcntl
 import os
 import pty
 import struct
+import sys
 import tempfile
 import termios
 import time
@@ -30,6 +31,8 @@ from controller.runtime.runtime import Runtime
 from digitalgrid.garbage_collector import freeze_loaded
 from topologies.emulator.ports import free_ports
 
+# That of this environment, which need not be in anybody's path.
+_DGCTL = str(Path(sys.executable).with_name("dgctl"))
 _SIZE = 1_000
 # Whole batches, beyond what is promised of a listing.
 _ASK = Ask(64, 4, 10_240, "", 1)
@@ -88,7 +91,7 @@ async def _top(runtime: Runtime, address: str, standing: int) -> Row:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     program = await asyncio.create_subprocess_exec(
-        *("dgctl", "--server", address, "top"), stdin=theirs, stdout=theirs
+        *(_DGCTL, "--server", address, "top"), stdin=theirs, stdout=theirs
     )
     os.close(theirs)
     os.set_blocking(ours, False)
@@ -137,7 +140,7 @@ async def _list(address: str, options: tuple[str, ...]) -> tuple[float, float, f
     """Seconds on the wall, of the client's processor and of ours; and what was written."""
     before, served_s, begin_s = os.times(), time.process_time(), time.monotonic()
     program = await asyncio.create_subprocess_exec(
-        *("dgctl", "--server", address, "--timeout", "60", "list", *options),
+        *(_DGCTL, "--server", address, "--timeout", "60", "list", *options),
         stdout=asyncio.subprocess.PIPE,
     )
     written, _ = await program.communicate()
