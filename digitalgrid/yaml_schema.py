@@ -34,6 +34,7 @@ from digitalgrid.printable import quoted
 from digitalgrid.yaml_nodes import Node, NotYaml, Scalar, Sequence
 
 T = TypeVar("T")
+_Path = tuple[str | int, ...]
 
 # Of a word that may be a slip of a known one.
 _MAX_WORD_CHARACTERS = 64
@@ -137,8 +138,8 @@ class _Decoder:
     def __init__(self, name: str) -> None:
         self.errors: list[ConfigError] = []
         self._name = name
-        # Those about which something is said.
-        self._wrong: list[Node] = []
+        # About what something is said: a node, and what of it, where that is not in the file.
+        self._wrong: list[tuple[Node, _Path]] = []
         self._shared: dict[str, _Entry] = {}
         self._shared_by: tuple[type, ...] = ()
 
@@ -224,7 +225,8 @@ class _Decoder:
 
     def note_problems(self, node: Node, problems: Iterable[InvalidValue]) -> None:
         for each in problems:
-            self._note(self._error(self._find(node, each.path), str(each)))
+            found, absent = self._find(node, each.path)
+            self._note(self._error(found, str(each), absent))
 
     def not_known_by_now(
         self, node: Node, problems: Iterable[InvalidValue]
@@ -232,8 +234,8 @@ class _Decoder:
         """Those of values of which nothing is said yet: what is wrong with a default that stands in is nobody's."""
         known = tuple(self._wrong)
         for each in problems:
-            found = self._find(node, each.path)
-            if not any(found is wrong for wrong in known):
+            found, absent = self._find(node, each.path)
+            if not any(found is wrong and what in ((), absent) for wrong, what in known):
                 yield each
 
     def _noting(self, hint: Any, node: Node, where: str) -> Any:
@@ -313,19 +315,19 @@ class _Decoder:
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
                 self._note(self._error(entry.key, f"unknown key {quoted(key)}; {hint}"))
 
-    def _find(self, node: Node, path: tuple[str | int, ...]) -> Node:
-        """The node at ``path``, else the deepest one on the way to it (a default has no node)."""
-        for step in path:
+    def _find(self, node: Node, path: _Path) -> tuple[Node, _Path]:
+        """The node at ``path``, else the deepest one on the way to it, and what of the path is a default's, without one."""
+        for at, step in enumerate(path):
             following = _child(node, step)
             if following is None and isinstance(step, str) and step in self._shared:
                 following = self._shared[step].value
             if following is None:
-                return node
+                return node, path[at:]
             node = following
-        return node
+        return node, ()
 
-    def _error(self, node: Node, message: str) -> ConfigError:
-        self._wrong.append(node)
+    def _error(self, node: Node, message: str, absent: _Path = ()) -> ConfigError:
+        self._wrong.append((node, absent))
         return ConfigError(self._name, node.line, message)
 
 
@@ -362,22 +364,28 @@ def _is_null(node: Node) -> bool:
 
 
 def _without(cls: type[T], values: Mapping[str, Any], refused: InvalidValue) -> T | None:
-    """What a dataclass is with defaults for the values that it refuses; None where those are needed, or do not help."""
+    """What a dataclass is with defaults for the values that it refuses; None where it has none for some, or they do not
+    help.
+    """
     wrong = {each.path[0] for each in refused.problems if each.path}
     specs = _members(_as(cls))
-    if any(_is_required(spec) for key, (spec, _) in specs.items() if key in wrong):
+    if any(_is_required(spec) for spec, _ in specs.values()):
         return None
     left = {
         spec.name: values[spec.name]
         for key, (spec, _) in specs.items()
         if key not in wrong and spec.name in values
     }
-    try:
-        instance = cls(**left)
-        check_bounds(instance)
-    except InvalidValue:
-        return None
-    return instance
+    # A rule may join a default with one of those that are given.
+    fewer = ({name: left[name] for name in left if name != each} for each in left)
+    for tried in (left, *fewer):
+        try:
+            instance = cls(**tried)
+            check_bounds(instance)
+        except InvalidValue:
+            continue
+        return instance
+    return None
 
 
 def _is_required(spec: Field[Any]) -> bool:

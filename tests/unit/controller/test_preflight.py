@@ -146,6 +146,19 @@ def test_what_is_wrong_with_the_file_hides_nothing_that_is_wrong_on_this_machine
         assert word in each
 
 
+def test_what_is_wrong_with_one_default_hides_nothing_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is in the file, so both are of the whole of it."""
+    (tmp_path / ".run").touch()
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "dgc.yaml"
+    path.write_text("timeouts: {stage_ms: 5000}\n")
+    with pytest.raises(ConfigError) as refused:
+        load_config(path, preflight.problems)
+    assert "relied on" in str(refused.value) and "'store.path' is" in str(refused.value)
+
+
 def test_a_default_that_stands_in_for_what_is_wrong_is_not_complained_of(tmp_path: Path) -> None:
     with listening() as taken:
         found = complaints(tmp_path, f"metrics: {{listen: '127.0.0.1:{taken}', detail: all}}\n")
