@@ -316,7 +316,7 @@ class _Decoder:
                 self._note(self._error(entry.key, f"unknown key {quoted(key)}; {hint}"))
 
     def _find(self, node: Node, path: _Path) -> tuple[Node, _Path]:
-        """The node at ``path``, else the deepest one on the way to it, and what of the path is a default's, without one."""
+        """The node at ``path``, or the deepest one on the way to it and what of the path is not in the file."""
         for at, step in enumerate(path):
             following = _child(node, step)
             if following is None and isinstance(step, str) and step in self._shared:
