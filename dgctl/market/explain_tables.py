@@ -94,8 +94,9 @@ def _way(trade: pb.Transaction, settlement: pb.Settlement | None) -> Iterator[Pa
             ("planned, as it was held", agreed_mj * trade.held_injected_ppm // PPM, agreed_mj)
         )
     if settlement is not None:
+        how = "estimated" if settlement.estimated else "measured"
         rows.append(
-            (f"measured ({settlement.quality})", settlement.injected_mj, settlement.delivered_mj)
+            (f"{how} ({settlement.quality})", settlement.injected_mj, settlement.delivered_mj)
         )
     for name, injected_mj, delivered_mj in rows:
         lost_mj = injected_mj - delivered_mj
@@ -208,7 +209,8 @@ def _says(entry: "ledger_pb2.Entry") -> str:
         case "payment":
             return _postings(entry.payment.postings)
         case "close":
-            return _postings(entry.close.postings)
+            estimated = "estimated: " if entry.close.estimated else ""
+            return estimated + _postings(entry.close.postings)
         case _:
             return ""
 

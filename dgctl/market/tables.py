@@ -307,6 +307,8 @@ def bill(settlement: pb.Settlement) -> list[Part]:
     parts: list[Part] = []
     if settlement.disputed:
         parts.append(Styled(_why_disputed(settlement), "red"))
+    if settlement.estimated:
+        parts.append(Styled(f"estimated: {_why_estimated(settlement)}", "yellow"))
     parts += _said(settlement)
     if not settlement.lines:
         return [*parts, "nobody owes anybody anything"]
@@ -328,6 +330,17 @@ def _priced(line: pb.BillLine) -> tuple[str, str]:
     if not line.micro_per_kwh:
         return "", ""
     return wording.metered(line.energy_mj), wording.price(line.micro_per_kwh)
+
+
+def _why_estimated(settlement: pb.Settlement) -> str:
+    """By how the registers were come by."""
+    match settlement.quality:
+        case "source only":
+            return "the sink's register was never said; what counts comes of the source's, and the path's formula"
+        case "last reading":
+            return "neither end's register was ever said; what the controller heard last counts, and nobody is blamed"
+        case _:
+            return "no register was ever said, and nothing before it; what is not known is not paid for"
 
 
 def _why_disputed(settlement: pb.Settlement) -> str:

@@ -126,7 +126,7 @@ class Controller:
         missed = [
             msgspec.structs.replace(m, from_ns=start_ns, to_ns=start_ns + 1) for m in read.missed
         ]
-        return Read(read.ends, tuple(missed))
+        return Read(read.ends, tuple(missed), read.last_mj)
 
 
 @dataclass
@@ -363,4 +363,6 @@ def readings_of(seed: int, chance: np.random.Generator, key: str, wh: int) -> Re
     )
     cause = list(Cause)[int(rng.integers(len(Cause)))]
     missed = Missed(0, 1, cause, Millijoule(int(rng.integers(0, 500)) * MJ_PER_WH))
-    return Read((Ends(source, sink, 1_050_000),), (missed,))
+    # What the sink had said before, of which both ends may say nothing more.
+    last_mj = Millijoule(int(given * rng.random())) if rng.random() < 0.5 else None
+    return Read((Ends(source, sink, 1_050_000),), (missed,), last_mj)

@@ -108,13 +108,23 @@ def _without_twins(before: Sequence[Reading], said: Sequence[Reading]) -> tuple[
     return tuple(dict.fromkeys((*before, *said)))
 
 
+class Estimate(msgspec.Struct, frozen=True):
+    """What the sink's router said last of all generations together, before it fell silent. ``injected_ppm``: as of the
+    path that was held.
+    """
+
+    delivered: Millijoule
+    injected_ppm: int
+
+
 class Quality(IntEnum):
     """How what counts was come by, the worst last."""
 
     BOTH_ENDS = 0
     SINK_ONLY = 1
     SOURCE_ONLY = 2
-    UNREAD = 3
+    LAST_READING = 3
+    UNREAD = 4
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -141,8 +151,8 @@ class Evidence(msgspec.Struct, frozen=True):
 
     @property
     def is_metered(self) -> bool:
-        """Whether any meter saw it: else nobody is blamed for what is missing."""
-        return self.quality < Quality.UNREAD
+        """Whether meters saw all of it to its end: else nobody is blamed for what is missing."""
+        return self.quality < Quality.LAST_READING
 
     @property
     def windows(self) -> int:
@@ -150,11 +160,12 @@ class Evidence(msgspec.Struct, frozen=True):
         return 2 if self.is_estimated else 1
 
 
-def evidence_of(generations: Iterable[Ends]) -> Evidence:
+def evidence_of(generations: Iterable[Ends], before: Estimate | None = None) -> Evidence:
     """A circuit that moved has several generations: energy is the sum over them, at both ends.
 
     What is in one's buffers passes into another's. So of those that both ends speak of, only the sums are compared,
-    while what counts where an end is silent is found for each generation by itself.
+    while what counts where an end is silent is found for each generation by itself. Of one of which both are silent,
+    what was said ``before`` of all generations counts, as far as it is more than others come to.
     """
     both: list[_Sums] = []
     found: list[_Sums] = []
@@ -169,6 +180,9 @@ def evidence_of(generations: Iterable[Ends]) -> Evidence:
     if not (both or found):
         quality = Quality.UNREAD
     compared, alone = _added(both), _added(found)
+    if quality is Quality.UNREAD and before is not None:
+        quality = Quality.LAST_READING
+        alone = _added((alone, _beyond(before, compared.delivered + alone.delivered)))
     is_disputed = _contradict(compared)
     sure = min(compared.delivered, compared.expected) if is_disputed else compared.delivered
     return Evidence(
@@ -201,6 +215,11 @@ def _sums(ends: Ends, source: Reading | None, sink: Reading | None) -> _Sums:
         return _Sums(delivered * ends.injected_ppm // PPM, delivered, delivered)
     expected = source.register * PPM // ends.injected_ppm
     return _Sums(source.register, expected if sink is None else sink.register, expected)
+
+
+def _beyond(before: Estimate, known: int) -> _Sums:
+    delivered = max(0, before.delivered - known)
+    return _Sums(delivered * before.injected_ppm // PPM, delivered, delivered)
 
 
 def _added(several: Sequence[_Sums]) -> _Sums:

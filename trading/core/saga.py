@@ -12,7 +12,7 @@ import msgspec
 
 from trading.core.asking import pending
 from trading.core.attribution import all_missed, within
-from trading.core.readings import Ends, all_said, evidence_of
+from trading.core.readings import Ends, all_said
 from trading.core.settlement import Outcome, fee_of, paid_before, settle, undisputed
 from trading.core.tolls import terms_of
 from trading.core.trades import (
@@ -42,8 +42,10 @@ from trading.core.trades import (
     TradeEvent,
     Unsigned,
     Watched,
+    evidence_in,
     network_missed,
 )
+from trading.core.units import Millijoule
 
 
 class Word(StrEnum):
@@ -239,7 +241,7 @@ def _until_ns(trade: Trade, now_ns: int, times: Times) -> int | None:
         case State.METERING:
             return max(now_ns, trade.interval.end_ns) + times.read_ns
         case State.BILLED:
-            return now_ns + times.object_ns * evidence_of(trade.ends).windows
+            return now_ns + times.object_ns * evidence_in(trade).windows
         case State.DISPUTED:
             return now_ns + times.dispute_ns
         case _:
@@ -325,6 +327,8 @@ def _readings_noted(trade: Trade, event: Read, now_ns: int, times: Times) -> boo
         return False
     trade.ends = all_said(trade.ends, event.ends)
     trade.missed = all_missed(trade.missed, event.missed)
+    if event.last_mj is not None:
+        trade.last_mj = max(event.last_mj, trade.last_mj or Millijoule(0))
     if _all_said(trade.ends):
         _judge(trade, now_ns, times)
     return True
@@ -336,7 +340,7 @@ def _all_said(ends: tuple[Ends, ...]) -> bool:
 
 def _judge(trade: Trade, now_ns: int, times: Times) -> None:
     """Both ends have said what they have to say, or the time for it is over."""
-    evidence = evidence_of(trade.ends)
+    evidence = evidence_in(trade)
     trade.settlement = settle(trade.terms, evidence, network_missed(trade))
     if evidence.is_disputed:
         trade.part = trade.settlement.lines
@@ -357,7 +361,7 @@ def _objected(trade: Trade, event: Objected, now_ns: int, times: Times) -> bool:
 
 def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
     """Refused as no change where it would take back what was undisputed, or contradicts itself again."""
-    evidence = evidence_of(event.ends)
+    evidence = evidence_in(trade, event.ends)
     if trade.state is not State.DISPUTED or trade.settlement is None or evidence.is_disputed:
         return False
     if not evidence.is_countable:

@@ -205,7 +205,7 @@ def settle(terms: Terms, evidence: Evidence, missed: Iterable[Missed] = ()) -> S
     is_known = evidence.is_metered and not evidence.is_disputed
     causes = () if evidence.is_disputed else missed
     shares = shares_of(undelivered, causes, is_metered=is_known)
-    over = Millijoule(0 if evidence.is_disputed else max(0, taken - terms.contract))
+    over = Millijoule(max(0, taken - terms.contract) if is_known else 0)
     loss = Millijoule(max(0, evidence.injected - taken))
     lines = [
         *_energy(terms, bought),

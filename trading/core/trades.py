@@ -8,7 +8,7 @@ import msgspec
 from digitalgrid.units import NS_PER_S
 from trading.core.attribution import Cause, Missed, within
 from trading.core.orders import ANY_WAY, PPM, Constraints, Interval
-from trading.core.readings import Ends
+from trading.core.readings import Ends, Estimate, Evidence, evidence_of
 from trading.core.settlement import Line, LineKind, Locks, Party, Posting, Settlement, Terms
 from trading.core.units import MicroPerKwh, Millijoule, Wh
 
@@ -131,6 +131,8 @@ class Trade(msgspec.Struct):
     is_decided: bool = False
     # What the party that objected has named as evidence.
     evidence: tuple[str, ...] = ()
+    # What the controller heard last of what arrived, over all generations: it counts where no register is ever said.
+    last_mj: Millijoule | None = None
 
     @property
     def request_id(self) -> str:
@@ -206,6 +208,7 @@ class Read(msgspec.Struct, frozen=True, tag=True):
 
     ends: tuple[Ends, ...]
     missed: tuple[Missed, ...] = ()
+    last_mj: Millijoule | None = None
 
 
 class Objected(msgspec.Struct, frozen=True, tag=True):
@@ -376,11 +379,18 @@ def decoded(record: bytes) -> Trade:
     return msgspec.msgpack.decode(record, type=Trade)
 
 
+def evidence_in(trade: Trade, ends: Sequence[Ends] | None = None) -> Evidence:
+    """What counts of a trade's registers, or of others in their place."""
+    last_mj = trade.last_mj
+    before = None if last_mj is None else Estimate(last_mj, trade.injected_ppm)
+    return evidence_of(trade.ends if ends is None else ends, before)
+
+
 def network_missed(trade: Trade) -> Sequence[Missed]:
     """What counts of what was missing; of a circuit that nobody is known to have activated, and that no meter saw at
     either end, all of it.
     """
-    has_carried = any(
+    has_carried = bool(trade.last_mj) or any(
         reading.register for ends in trade.ends for reading in (*ends.source, *ends.sink)
     )
     missed = within(trade.missed, trade.interval)

@@ -222,24 +222,11 @@ class ControllerPort:
     async def read(self, asked: AskMeters, trade: Trade) -> Read:
         registers = await self._answer(self._client.list_registers(request_id=asked.key))
         ends = tuple([_ends(each, trade) for each in registers])
-        return Read(ends, await self._missed(asked.key, trade))
-
-    async def _missed(self, request_id: str, trade: Trade) -> tuple[Missed, ...]:
-        """None of a circuit that the controller has forgotten."""
-        circuit = await self._circuit(request_id, trade) if trade.circuit_id else None
+        circuit = await self._circuit(asked.key, trade) if trade.circuit_id else None
         if circuit is None:
-            return ()
-        told = [
-            Missed(
-                each.from_unix_ns,
-                each.to_unix_ns,
-                _CAUSES[each.cause],
-                Millijoule(each.missing_mj),
-            )
-            for each in circuit.shortfalls
-            if each.cause in _CAUSES and each.missing_mj > 0
-        ]
-        return (*told, *_not_promised(trade, circuit))
+            # The controller has forgotten it.
+            return Read(ends)
+        return Read(ends, _missed(circuit, trade), _last_mj(circuit, trade))
 
     async def network(self) -> MarketNetwork:
         return network_of(await self._topology(), self._meters.values())
@@ -302,6 +289,32 @@ class ControllerPort:
         if not self.lost_unix_ns:
             _log.warning("the controller does not answer; trades wait for it")
             self.lost_unix_ns = time.time_ns()
+
+
+def _missed(circuit: pb.Circuit, trade: Trade) -> tuple[Missed, ...]:
+    told = [
+        Missed(
+            each.from_unix_ns,
+            each.to_unix_ns,
+            _CAUSES[each.cause],
+            Millijoule(each.missing_mj),
+        )
+        for each in circuit.shortfalls
+        if each.cause in _CAUSES and each.missing_mj > 0
+    ]
+    return (*told, *_not_promised(trade, circuit))
+
+
+def _last_mj(circuit: pb.Circuit, trade: Trade) -> Millijoule | None:
+    """What the router of its load said last that had arrived: promised less missing. None where it never said, or said
+    what no circuit can have carried.
+    """
+    if not circuit.HasField("missing"):
+        return None
+    of = circuit.missing
+    missing_mj = of.start_mj + of.fault_mj + of.move_mj + of.curtailment_mj + of.refused_mj
+    last_mj = Millijoule(of.promised_mj - missing_mj)
+    return last_mj if 0 <= last_mj <= most_register(trade.terms.contract) else None
 
 
 def _ends(register: pb.FinalRegister, trade: Trade) -> Ends:

@@ -10,6 +10,7 @@ from itertools import islice
 import msgspec
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from trading.core.readings import Quality
 from trading.core.settlement import Line, Posting
 from trading.core.trades import (
     Close,
@@ -22,6 +23,7 @@ from trading.core.trades import (
     Signed,
     Trade,
     Unsigned,
+    evidence_in,
 )
 from trading.exchange.terms import salt_of, terms_bytes, terms_hash
 from trading.ledger.ledger import Ledger, Receipt, Wanted
@@ -71,6 +73,7 @@ class Entries:
             trade_id=asked.trade_id,
             postings=self._postings(trade, asked.postings),
             evidence_hash=self._evidence_hash(trade),
+            estimated=trade.settlement is not None and evidence_in(trade).is_estimated,
         )
         return Wanted(asked.key, pb.Entry(close=close))
 
@@ -91,7 +94,9 @@ class Entries:
         if trade.settlement is None:
             return b""
         named = (trade.evidence,) if trade.evidence else ()
-        evidence = msgspec.msgpack.encode((trade.ends, trade.missed, *named))
+        is_last = evidence_in(trade).quality is Quality.LAST_READING
+        last = (trade.last_mj,) if is_last else ()
+        evidence = msgspec.msgpack.encode((trade.ends, trade.missed, *named, *last))
         return sha256(evidence + salt_of(self._secret, trade.trade_id)).digest()
 
     def _postings(self, trade: Trade, lines: Sequence[Line | Posting]) -> list[pb.Posting]:
@@ -122,13 +127,16 @@ def unsigned(done: Done) -> Unsigned | Signed:
 
 
 def is_closed_alike(ledger: Ledger, wanted: Wanted) -> bool:
-    """Whether the log has this close but for its evidence, whose hash was not salted once."""
+    """Whether the log has this close but for its evidence, whose hash was not salted once, and how good that was, which
+    was not said.
+    """
     seq = ledger.seq_of(wanted.key)
     if seq is None:
         return False
     (written,) = ledger.entries(seq, 1)
     before = pb.Entry.FromString(written.entry).close
     before.evidence_hash = wanted.entry.close.evidence_hash
+    before.estimated = wanted.entry.close.estimated
     return before == wanted.entry.close
 
 

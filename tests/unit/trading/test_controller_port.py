@@ -280,6 +280,23 @@ def test_every_cause_that_the_controller_has_is_known() -> None:
     assert set(_CAUSES) | {pb.SHORT_CAUSE_UNSPECIFIED} == set(pb.ShortCause.values())
 
 
+@pytest.mark.parametrize(
+    ("missing", "last"),
+    [
+        (MissingEnergy(promised_mj=100, start_mj=1, fault_mj=2, move_mj=3, refused_mj=4), 90),
+        (MissingEnergy(promised_mj=100, curtailment_mj=100), 0),
+        (MissingEnergy(promised_mj=MAX_INT64), None),
+        (MissingEnergy(promised_mj=1, fault_mj=2), None),
+        (None, None),
+    ],
+)
+def test_what_the_controller_heard_last_of_a_load_is_what_was_promised_less_what_was_missing(
+    config: ExchangeConfig, missing: MissingEnergy | None, last: int | None
+) -> None:
+    client = Asked(list_registers=[[]], get_circuit=circuit(missing=missing))
+    assert run(port(config, client).read(AskMeters("t/1"), holding())).last_mj == last
+
+
 @pytest.mark.parametrize(("short_mj", "late"), [(7, [(Cause.LATE_START, 7)]), (0, []), (-9, [])])
 def test_what_a_circuit_that_began_late_could_not_bring_is_the_networks(
     config: ExchangeConfig, short_mj: int, late: list[tuple[Cause, int]]

@@ -26,6 +26,7 @@ from trading.core.trades import (
     Wait,
 )
 from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule
+from trading.exchange.entries import Entries
 from trading.exchange.services.bills import settlement_to_pb
 
 WAITING = msgspec.structs.replace(TIMES, object_ns=60 * NS_PER_S)
@@ -217,3 +218,58 @@ def test_a_bill_that_is_being_paid_is_not_open_to_objections() -> None:
     for event in (*TO_METERS, read(1050, 1000)):
         assert step(at_once, event, NOW_NS, TIMES) is not None
     assert at_once.state is State.SETTLING
+
+
+def estimated(*last_wh: int) -> Trade:
+    """No end ever speaks; the controller had heard of the load before."""
+    one = trade()
+    told(one, *TO_METERS)
+    for wh in last_wh:
+        told(one, Read((), (), Millijoule(wh * MJ_PER_WH)))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    return one
+
+
+def test_a_reading_that_never_comes_is_the_last_one_before_and_nobody_is_blamed_for_the_rest() -> (
+    None
+):
+    one = estimated(400, 300)
+    assert one.state is State.BILLED and one.until_ns == NOW_NS + 2 * WAITING.object_ns
+    # What was heard is never unheard. Energy and tolls only: no shortfall, and no loss.
+    assert lines_of(one) == {LineKind.ENERGY: 80_000_000, LineKind.TOLL: 800_000}
+    bill = settlement_to_pb(one, one.settlement, "operator") if one.settlement else None
+    assert bill is not None and bill.estimated and bill.quality == "last reading"
+    assert (bill.delivered_mj, bill.unknown_mj) == (400 * MJ_PER_WH, 600 * MJ_PER_WH)
+    told(one, TimeOver(one.until_ns))
+    (close,) = [each for each in pending(one, WAITING) if isinstance(each, Close)]
+    back = {each.payer: each.nano for each in close.postings if each.payer is each.payee}
+    assert back == {
+        # Of 202, 100 and 10 millions that were locked.
+        Party.BUYER: 121_200_000,
+        Party.SELLER: 100_000_000,
+        Party.OPERATOR: 10_000_000,
+    }
+    entry = Entries("operator", b"secret", 0).close(close, one).entry.close
+    other = msgspec.structs.replace(one, last_mj=Millijoule(399 * MJ_PER_WH))
+    assert entry.estimated
+    assert Entries("operator", b"secret", 0).close(close, other).entry.close != entry
+
+
+def test_what_was_estimated_is_corrected_by_whoever_decides() -> None:
+    one = estimated(400)
+    told(one, Objected(LineKind.ENERGY, Party.SELLER, "my own meter has 700"))
+    told(one, Resolved(read(735, 700).ends))
+    assert lines_of(one)[LineKind.ENERGY] == 140_000_000
+    assert one.settlement is not None
+    assert not settlement_to_pb(one, one.settlement, "operator").estimated
+
+
+def test_what_was_heard_last_is_never_paid_for_as_more_than_was_bought() -> None:
+    one = trade()
+    tariff = Tariff(overdraw_price=MicroPerKwh(100_000), max_over=Millijoule(MJ_PER_WH * 100))
+    one.terms = msgspec.structs.replace(one.terms, tariff=tariff)
+    told(one, *TO_METERS, Read((), (), Millijoule(1_050 * MJ_PER_WH)))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    assert set(lines_of(one)) <= {LineKind.ENERGY, LineKind.TOLL}

@@ -15,7 +15,7 @@ from tests.support.sagas import TO_METERS, read, told, trade
 from trading.core.orders import Interval
 from trading.core.settlement import Locks, locks_of
 from trading.core.trades import Close, Trade
-from trading.core.units import Nano
+from trading.core.units import Millijoule, Nano
 from trading.exchange.entries import Entries
 from trading.exchange.journal import Journal
 from trading.exchange.terms import salt_of, terms_bytes
@@ -46,7 +46,8 @@ def metered() -> Trade:
 
 
 @pytest.mark.parametrize(
-    "path", [("trade", "evidence"), ("trade", "terms", "tariff", "dispute_fee_ppm")]
+    "path",
+    [("trade", "evidence"), ("trade", "terms", "tariff", "dispute_fee_ppm"), ("trade", "last_mj")],
 )
 def test_a_trade_of_before_is_as_it_was(path: tuple[str, ...]) -> None:
     record = TradeRecord(metered(), 1, "call", 0)
@@ -95,6 +96,9 @@ def test_where_nobody_named_evidence_the_log_has_the_hash_that_it_always_had() -
     close = Close("t1/close", "t1", ())
     entries, salt = Entries("joe", SECRET, 0), salt_of(SECRET, one.trade_id)
     as_before = sha256(msgspec.msgpack.encode((one.ends, one.missed)) + salt).digest()
+    assert entries.close(close, one).entry.close.evidence_hash == as_before
+    # What was heard before is no evidence where both ends have spoken.
+    one.last_mj = Millijoule(7)
     assert entries.close(close, one).entry.close.evidence_hash == as_before
     one.evidence = ("c7",)
     assert entries.close(close, one).entry.close.evidence_hash != as_before

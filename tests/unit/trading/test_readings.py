@@ -24,6 +24,7 @@ import pytest
 
 from trading.core.readings import (
     Ends,
+    Estimate,
     Oddity,
     Quality,
     Reading,
@@ -79,6 +80,9 @@ def test_what_counts_of_two_ends(
     assert evidence.is_estimated == (quality >= Quality.SOURCE_ONLY)
     assert evidence.windows == 1 + evidence.is_estimated
     assert evidence.is_metered == (quality is not Quality.UNREAD)
+    # What was said before is needed only where no end has spoken.
+    before = Estimate(Millijoule(7 * MJ_PER_WH), PPM)
+    assert (evidence_of([ends(source, sink)], before) == evidence) == evidence.is_metered
     assert evidence.undisputed <= evidence.delivered
 
 
@@ -96,6 +100,30 @@ def test_a_circuit_that_moved_is_the_sum_over_its_generations() -> None:
     partly = evidence_of([ends(525, 500), ends(None, None), ends(None, 200)])
     assert (partly.delivered, partly.quality) == (700 * MJ_PER_WH, Quality.UNREAD)
     assert evidence_of([]).quality is Quality.UNREAD
+
+
+@pytest.mark.parametrize(
+    ("generations", "last", "delivered", "injected"),
+    [
+        ([], 300, 300, 315),
+        ([(None, None)], 300, 300, 315),
+        # Of all generations together: what one of them has said is within it.
+        ([(525, 500), (None, None)], 600, 600, 630),
+        ([(525, 500), (None, None)], 400, 500, 525),
+        ([(525, None), (None, None)], 0, 500, 525),
+    ],
+)
+def test_where_no_end_ever_speaks_what_the_sink_said_before_counts_as_an_estimate(
+    generations: list[tuple[float | None, float | None]],
+    last: float,
+    delivered: float,
+    injected: float,
+) -> None:
+    said = Estimate(Millijoule(round(last * MJ_PER_WH)), PPM)
+    found = evidence_of([ends(*each) for each in generations], said)
+    assert (found.delivered, found.undisputed) == (delivered * MJ_PER_WH,) * 2
+    assert (found.injected, found.quality) == (injected * MJ_PER_WH, Quality.LAST_READING)
+    assert found.is_estimated and not found.is_metered and found.windows == 2
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.units import PPM
 from trading.core.attribution import BLAME, within
-from trading.core.readings import Ends, Quality, Reading, evidence_of, trail_of
+from trading.core.readings import Ends, Quality, Reading, trail_of
 from trading.core.settlement import Line, LineKind, Party, Settlement
-from trading.core.trades import State, Trade
+from trading.core.trades import State, Trade, evidence_in
 from trading.core.units import Millijoule
 
 _QUALITIES = {
     Quality.BOTH_ENDS: "both ends",
     Quality.SINK_ONLY: "sink only",
     Quality.SOURCE_ONLY: "source only",
+    Quality.LAST_READING: "last reading",
     Quality.UNREAD: "unread",
 }
 # What of the energy each line is for.
@@ -30,7 +31,7 @@ _OF = {
 
 
 def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.Settlement:
-    evidence, shares = evidence_of(trade.ends), settlement.shares
+    evidence, shares = evidence_in(trade), settlement.shares
     accounts = {Party.BUYER: trade.buyer, Party.SELLER: trade.seller, Party.OPERATOR: operator}
     return pb.Settlement(
         trade_id=trade.trade_id,
@@ -44,6 +45,7 @@ def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.
         refused_mj=shares.refused,
         unknown_mj=shares.unknown,
         quality=_QUALITIES[evidence.quality],
+        estimated=evidence.is_estimated,
         disputed=trade.state is State.DISPUTED,
         missed=[
             pb.MissedEnergy(

@@ -62,7 +62,7 @@ function locked({ locked: of }) {
 /** What was metered, and each line of what it comes to. */
 function Bill({ of, trade }) {
   const sums = sumsOf(of.lines);
-  return html`<h3>Bill <small>${[of.outcome && `${of.outcome} delivered`, of.quality && `read at ${of.quality}`, of.disputed && "disputed"].filter(Boolean).join(", ")}</small></h3>
+  return html`<h3>Bill <small>${[of.outcome && `${of.outcome} delivered`, of.quality && `${of.estimated ? "estimated" : "read"}: ${of.quality}`, of.disputed && "disputed"].filter(Boolean).join(", ")}</small></h3>
     <table class="sums bill"><thead><tr><th scope="col">line</th><th scope="col">pays</th><th scope="col">to</th><th scope="col">energy</th><th scope="col">price</th><th scope="col">amount</th></tr></thead>
       ${of.lines.map((line, at) => html`<tbody key=${at}><tr><th scope="row">${line.kind}</th><td>${line.payer}</td><td>${line.payee}</td><td>${Number(line.micro_per_kwh) ? metered(line.energy_mj) : ""}</td><td>${Number(line.micro_per_kwh) ? price(line.micro_per_kwh) : ""}</td><td>${money(line.nano)}</td></tr>
         <tr class="formula"><td colspan="6">${line.formula}</td></tr></tbody>`)}</table>
