@@ -1,20 +1,20 @@
 """``python -m benchmarks``: runs the benchmarks, prints their table, writes ``bench.json`` and the plot.
 
-Exits with 1 where an answer is not as good as a peer's, or a promised ratio is missed.
+Each runs in a process of its own, one after another. Exits with 1 where one did not come to its end, an answer is not
+as good as a peer's, or a promised ratio is missed.
 """
 
-import importlib
 import json
-import logging
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 import benchmarks
+from benchmarks.apart import Died, Missing, rows_apart
 from benchmarks.harness import Row
 from benchmarks.report import missed, plot, table
 from digitalgrid.command_line import OutputType, Tool
@@ -31,17 +31,36 @@ def _modules() -> dict[str, str]:
     }
 
 
-def _run(names: list[str], full: bool, console: Console) -> Iterator[Row]:
-    modules = _modules()
-    for name in names or sorted(modules):
-        with console.status(f"{name} ..."):
-            for row in importlib.import_module(modules[name]).rows(full):
-                peers = ", ".join(
-                    f"{each} {seconds / row.ours_s:.3g}x" for each, seconds in row.peers.items()
-                )
-                unit = row.extra.get("unit", "s")
-                console.print(f"{row.name}  {row.instance}  {row.ours_s:.3g} {unit}  {peers}")
-                yield row
+class Measuring:
+    """One benchmark after another; what was measured, who died, and what was skipped for what it needs."""
+
+    def __init__(self, console: Console) -> None:
+        self.rows: list[Row] = []
+        self.died: list[str] = []
+        self.skipped: list[str] = []
+        self._console = console
+
+    def run(self, name: str, module: str, full: bool) -> None:
+        before = len(self.rows)
+        with self._console.status(f"{name} ..."):
+            try:
+                for row in rows_apart(module, full):
+                    self.rows.append(row)
+                    self._tell(row)
+            except Missing as missing:
+                self.skipped.append(f"{name} is skipped: {missing}")
+            except Died as died:
+                self.died.append(f"{name} {died}")
+            else:
+                if len(self.rows) == before:
+                    self.skipped.append(f"{name} is skipped: it only runs with --full")
+
+    def _tell(self, row: Row) -> None:
+        peers = ", ".join(
+            f"{each} {seconds / row.ours_s:.3g}x" for each, seconds in row.peers.items()
+        )
+        unit = row.extra.get("unit", "s")
+        self._console.print(f"{row.name}  {row.instance}  {row.ours_s:.3g} {unit}  {peers}")
 
 
 @click.command("benchmarks", cls=Tool)
@@ -51,22 +70,33 @@ def _run(names: list[str], full: bool, console: Console) -> Iterator[Row]:
 @click.option("--plot", "picture", type=OutputType())
 def main(names: tuple[str, ...], full: bool, output: Path, picture: Path | None) -> None:
     """Runs all benchmarks, or those NAMED."""
-    # Lines that are cut, and what a daemon says of it, are meant.
-    logging.basicConfig(level=logging.CRITICAL)
+    modules = _modules()
+    chosen = {name: modules[name] for name in names or sorted(modules)}
+    sys.exit(0 if measure(chosen, full, output, picture) else 1)
+
+
+def measure(modules: dict[str, str], full: bool, output: Path, picture: Path | None = None) -> bool:
+    """Whether all came to their end, and kept what is promised."""
     console = Console(stderr=True)
-    rows: list[Row] = []
+    measuring = Measuring(console)
     try:
-        rows.extend(_run(list(names), full, console))
+        for name, module in modules.items():
+            measuring.run(name, module, full)
     finally:
-        # What was measured before something failed is kept.
-        output.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
-    Console(width=None if sys.stdout.isatty() else 160).print(table(rows))
+        # What was measured before somebody interrupted is kept.
+        output.write_text(json.dumps([row.as_json() for row in measuring.rows], indent=1) + "\n")
+    Console(width=None if sys.stdout.isatty() else 160).print(table(measuring.rows))
     if picture is not None:
-        plot(rows, picture)
-    failures = missed(rows)
-    for failure in failures:
-        console.print(f"[bold red]{failure}")
-    sys.exit(1 if failures else 0)
+        plot(measuring.rows, picture)
+    _say(console, measuring.skipped, "yellow")
+    failures = [*measuring.died, *missed(measuring.rows)]
+    _say(console, failures, "bold red")
+    return not failures
+
+
+def _say(console: Console, sentences: Sequence[str], style: str) -> None:
+    for sentence in sentences:
+        console.print(sentence, style=style, markup=False)
 
 
 if __name__ == "__main__":

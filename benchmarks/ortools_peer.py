@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.apart import Missing
+
 _ROOT = Path(__file__).resolve().parent.parent
 _PYTHON = _ROOT / ".venv-ortools" / "bin" / "python"
 _WORKER = Path(__file__).with_name("ortools_worker.py")
@@ -32,9 +34,9 @@ class OrtoolsFlow:
     """SimpleMinCostFlow on one network, for one set of supplies after the other. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Raises FileNotFoundError where OR-Tools' environment is not there."""
+        """Raises Missing where OR-Tools' environment is not there."""
         if not _PYTHON.exists():
-            raise FileNotFoundError(f"{_PYTHON} is missing: `make setup` installs OR-Tools there")
+            raise Missing(f"{_PYTHON} is missing; `make bench` installs OR-Tools there")
         self._process = subprocess.Popen(
             [_PYTHON, _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

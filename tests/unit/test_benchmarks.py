@@ -1,0 +1,90 @@
+"""``make bench`` as a whole: each benchmark in a process of its own, and one that dies takes no other with it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import _modules, measure
+from benchmarks.apart import Died, rows_apart
+
+_ROW = """
+import os
+from benchmarks.harness import Row
+def row(name):
+    return Row(name, 1, "instance", 0.5, {"peer": 1.0}, True, {"pid": os.getpid()})
+"""
+Benchmark = Callable[[str, str], str]
+
+
+@pytest.fixture
+def benchmark_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
+    """Makes a benchmark of what its rows do; gives its module."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(name: str, body: str) -> str:
+        text = f"{_ROW}\ndef rows(full):\n    yield row({name!r})\n    {body}\n"
+        (tmp_path / f"{name}.py").write_text(text)
+        return name
+
+    return make
+
+
+def test_all_benchmarks_are_found() -> None:
+    assert {"linear-flow", "durable-admit", "watching"} <= set(_modules())
+
+
+def test_one_that_dies_is_told_and_the_others_go_on(
+    benchmark_of: Benchmark, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    modules = {
+        "first": benchmark_of("first", "yield row('first')"),
+        "killed": benchmark_of("killed", "os.kill(os.getpid(), 9)"),
+        "raising": benchmark_of("raising", "raise OSError('the disk is full')"),
+        "last": benchmark_of("last", "pass"),
+    }
+    output = tmp_path / "bench.json"
+    assert not measure(modules, False, output)
+    rows = json.loads(output.read_text())
+    assert [row["name"] for row in rows] == ["first", "first", "killed", "raising", "last"]
+    assert {*rows[0]} == {"name", "size", "instance", "ours_s", "peers", "agree", "pid"}
+    # Those of one benchmark are of one process, and no two benchmarks share one.
+    assert [len({row["pid"] for row in rows[:end]}) for end in (1, 2, 5)] == [1, 1, 4]
+    told = capfd.readouterr()
+    assert "killed was ended by SIGKILL" in told.err
+    assert "raising failed with exit code 1" in told.err
+    assert "the disk is full" in told.err
+    assert "first  instance  0.5 s  peer 2x" in told.err
+    assert told.out.count("instance") == 6
+
+
+def test_what_a_benchmark_needs_and_is_not_here_skips_it(
+    benchmark_of: Benchmark, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lacking = {
+        "library": "import nobody_has_this.at_all",
+        "told": "raise RuntimeError('install it') from ModuleNotFoundError(name='nobody_has_this')",
+        "program": "from benchmarks.apart import Missing; raise Missing('no browser')",
+    }
+    modules = {name: benchmark_of(name, body) for name, body in lacking.items()}
+    assert measure(modules, False, tmp_path / "bench.json")
+    told = capfd.readouterr().err
+    assert "library is skipped: nobody_has_this is not installed" in told
+    assert "told is skipped: nobody_has_this is not installed" in told
+    assert "program is skipped: no browser" in told
+
+
+def test_a_module_of_ours_that_is_not_there_is_no_reason_to_skip(benchmark_of: Benchmark) -> None:
+    rows = rows_apart(benchmark_of("broken", "import controller.nobody_has_this"), False)
+    assert next(rows).name == "broken"
+    with pytest.raises(Died, match="exit code 1"):
+        next(rows)
+
+
+def test_nothing_runs_on_for_who_wants_no_more_rows(benchmark_of: Benchmark) -> None:
+    endless = "import time\n    while True: time.sleep(1.0)"
+    rows = rows_apart(benchmark_of("endless", endless), False)
+    pid = next(rows).extra["pid"]
+    rows.close()
+    assert not Path(f"/proc/{pid}").exists()
