@@ -11,6 +11,7 @@ from itertools import product
 from typing import NamedTuple
 
 from digitalgrid.metrics.histogram import Histogram
+from digitalgrid.model import DownCause
 
 # Upper bounds (s) of calls and the store; of what power does, with an edge at each promised figure.
 CALL_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -101,6 +102,10 @@ class Tallies:
     busy_s: dict[Part, float] = field(default_factory=lambda: dict.fromkeys(Part, 0.0))
     # Sessions of routers, by what became of them.
     sessions: Counter[SessionEvent] = field(default_factory=Counter)
+    # How often lines went down, by why.
+    line_downs: Counter[DownCause] = field(
+        default_factory=lambda: Counter(dict.fromkeys(DownCause, 0))
+    )
     # Long computations, by kind and how they ended; how long they took, by kind.
     solved: Counter[tuple[Computation, Outcome]] = field(
         default_factory=lambda: Counter(dict.fromkeys(product(Computation, Outcome), 0))

@@ -173,6 +173,10 @@ def _shared(links: Sequence[pb.LinkState]) -> bool:
     return any(each.pool_a_to_b_a or each.pool_b_to_a_a for each in links)
 
 
+def _any_says_why(links: Sequence[pb.LinkState]) -> bool:
+    return any(each.down_text for each in links)
+
+
 LINKS: Listing[pb.LinkState] = Listing(
     "links",
     (
@@ -180,6 +184,7 @@ LINKS: Listing[pb.LinkState] = Listing(
         Column("a", lambda link: link.a_router_id),
         Column("b", lambda link: link.b_router_id),
         Column("state", lambda link: word("up" if link.up else "down", link.up, link.admin)),
+        Column("why-down", lambda link: link.down_text, head="why", when=_any_says_why),
         _current("a-to-b", lambda link: link.reserved_a_to_b_a, head="a to b"),
         _current("b-to-a", lambda link: link.reserved_b_to_a_a, head="b to a"),
         _current("pools", lambda link: link.pool_a_to_b_a + link.pool_b_to_a_a, when=_shared),

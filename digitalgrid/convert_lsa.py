@@ -21,6 +21,8 @@ from digitalgrid.limits import (
 )
 from digitalgrid.message_checks import check_ids, require, require_price
 from digitalgrid.model import (
+    SEEN_BY_ROUTERS,
+    DownCause,
     LinkAdvertisement,
     LoadAdvertisement,
     RouterLsa,
@@ -53,6 +55,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
                 up=link.up,
                 risk_groups=link.risk_groups,
                 via=places_to_pb(link.via),
+                down_cause=power_link_pb.DownCause.ValueType(link.down_cause),
             )
             for link in lsa.links
         ],
@@ -212,7 +215,14 @@ def _link_from_pb(
         up=message.up,
         risk_groups=tuple(message.risk_groups),
         via=_via_from_pb(where, message.via),
+        down_cause=_down_cause_from_pb(message),
     )
+
+
+def _down_cause_from_pb(message: power_link_pb.LinkAdvertisement) -> DownCause:
+    """What a router of a newer release says in a word that is not known here is not known."""
+    said = int(message.down_cause)
+    return DownCause(said) if not message.up and said in SEEN_BY_ROUTERS else DownCause.UNKNOWN
 
 
 def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> SourceAdvertisement:

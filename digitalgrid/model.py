@@ -122,6 +122,24 @@ class FinalMeter(msgspec.Struct, frozen=True):
     line_loss_mj: int | None = 0
 
 
+class DownCause(IntEnum):
+    """Why a link is down; numbered as in power_link.proto, which says who says what."""
+
+    UNKNOWN = 0
+    NOT_HEARD = 1
+    CARRIER_LOST = 2
+    SILENT = 3
+    FAR_END = 4
+    ROUTER_GONE = 5
+    ENDS_DIFFER = 6
+
+
+# Those that a router can see at its end.
+SEEN_BY_ROUTERS = frozenset(
+    {DownCause.NOT_HEARD, DownCause.CARRIER_LOST, DownCause.SILENT, DownCause.FAR_END}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LinkAdvertisement:
     """One end's view of a power link."""
@@ -136,6 +154,8 @@ class LinkAdvertisement:
     risk_groups: tuple[str, ...] = ()
     # Its corners on a map, from this end to the other.
     via: tuple[Place, ...] = ()
+    # Of one that is not up.
+    down_cause: DownCause = DownCause.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

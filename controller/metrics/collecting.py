@@ -101,6 +101,8 @@ class Metrics:
         yield _FAMILIES.of("loop_busy_seconds_total", one_label(busy_s))
         sessions = {event.value: runtime.tallies.sessions[event] for event in SessionEvent}
         yield _FAMILIES.of("southbound_sessions_total", one_label(sessions))
+        downs = {cause.name.lower(): times for cause, times in runtime.tallies.line_downs.items()}
+        yield _FAMILIES.of("link_failures_total", one_label(downs))
 
     def _of_store(self) -> Iterator[Family]:
         runtime = self._runtime

@@ -207,6 +207,13 @@ _NETWORK = (
     Panel("Routers", "none", _by("state", "max", of("dgc_routers"))),
     Panel("Lines", "none", _by("state", "max", of("dgc_links")), stacked=True),
     Panel(
+        "Lines that went down",
+        "none",
+        _by("cause", "max", increase(of("dgc_link_failures_total"))),
+        "By why their ends say so.",
+        stacked=True,
+    ),
+    Panel(
         "Changes of the link-state database",
         "cps",
         (Query(over("max", rate(of("dgc_lsdb_version")))),),

@@ -57,6 +57,7 @@ METRICS = (
     Metric("routers_unread", _G, (), "routers whose meters could not be read the last time"),
     Metric("routers", _G, ("state",), "routers that are known, of them with a session in step, and aged out"),
     Metric("links", _G, ("state",), "links, by what their ends say: up, down, unknown"),
+    Metric("link_failures_total", _C, ("cause",), "how often links went down, by why their ends say so"),
     Metric("links_loaded", _G, ("share",), "links by the share of them that is reserved, in tenths, full at 1.0"),
     Metric("link_utilisation_ratio", _G, (), "reserved of the link that is the fullest"),
     Metric("drains", _G, ("state",), "links and routers that operators take out of service"),

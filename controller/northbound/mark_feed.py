@@ -23,7 +23,7 @@ class MarkFeed:
         self._runtime = runtime
         self._marks = Marks()
         self._circuits = CircuitWatch(self._marks)
-        self._views = ViewWatch(self._marks)
+        self._views = ViewWatch(self._marks, runtime.tallies.line_downs)
         # Of the state that is true, while any is known.
         self._known: Mapping[int, Circuit] = {}
         self._view: GridView | None = None

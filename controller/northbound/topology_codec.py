@@ -11,12 +11,14 @@ from controller.core.network.lateness import Late
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView, RouterView
+from controller.core.network.why_down import NOBODY_SAYS, WhyDown, why_down
 from controller.core.questions import Questions
 from controller.northbound.drain_codec import Word, word_on, word_to_pb
 from digitalgrid.convert import claims_to_pb
 from digitalgrid.convert_lsa import place_to_pb, places_to_pb, profile_to_pb
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import DownCause as DownCauseMessage
 
 
 class Kind(IntEnum):
@@ -72,6 +74,7 @@ class LinkPicture(NamedTuple):
     standby_b_to_a_a: float
     circuit_ids: list[int]
     word: Word
+    why_down: WhyDown
 
     def add_to(self, topology: pb.Topology) -> None:
         link = self.link
@@ -94,6 +97,8 @@ class LinkPicture(NamedTuple):
             risk_groups=sorted(link.risk_groups),
             admin=word_to_pb(self.word),
             via=places_to_pb(link.via),
+            down_cause=DownCauseMessage.ValueType(self.why_down.cause),
+            down_text=self.why_down.text,
         )
 
 
@@ -222,9 +227,10 @@ def _link(known: Questions, link_id: str, fresh: frozenset[str]) -> LinkPicture 
     link = known.view.links.get(link_id)
     if link is None:
         return None
+    up = link.state is LinkState.UP and link.a in fresh and link.b in fresh
     return LinkPicture(
         link,
-        link.state is LinkState.UP and link.a in fresh and link.b in fresh,
+        up,
         known.reserved_on_link_a(link_id, link.a),
         known.reserved_on_link_a(link_id, link.b),
         known.pool_on_link_a(link_id, link.a),
@@ -233,4 +239,5 @@ def _link(known: Questions, link_id: str, fresh: frozenset[str]) -> LinkPicture 
         known.standby_on_link_a(link_id, link.b),
         known.circuits_on_link(link_id, link.a, link.b),
         word_on(known, link_id),
+        NOBODY_SAYS if up else why_down(known.view, link),
     )

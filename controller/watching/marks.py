@@ -3,7 +3,7 @@
 What everybody does all day leaves no mark: admissions, changes and releases stand in the audit log.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum, StrEnum
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from controller.core.circuits.protection import Protection
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState
 from controller.core.network.view import GridView, change_of
-from digitalgrid.model import ElectionId
+from controller.core.network.why_down import NOBODY_SAYS, why_down
+from digitalgrid.model import DownCause, ElectionId
 from digitalgrid.units import format_power
 
 # How long marks are kept (ms), and how many at most: a line that cuts two thousand circuits off makes as many, twice.
@@ -265,8 +266,10 @@ class ViewWatch:
     that grows, is no news.
     """
 
-    def __init__(self, marks: Marks) -> None:
+    def __init__(self, marks: Marks, downs: Counter[DownCause]) -> None:
         self._marks = marks
+        # How often lines went down, by why.
+        self._downs = downs
         self._view = GridView(0)
         # What went, in this order, and may be back: of what never is, the oldest are not waited for any more.
         self._down: dict[str, None] = {}
@@ -289,7 +292,11 @@ class ViewWatch:
             _remember(self._down, link_id)
             silent = now is None or now.state is LinkState.UNKNOWN
             word = "is not heard of any more" if silent else "is down"
-            self._marks.add(at_unix_ms, Kind.LINK_DOWN, link_id, f"line {link_id} {word}")
+            why = why_down(self._view, now) if now is not None else NOBODY_SAYS
+            self._downs[why.cause] += 1
+            because = f": {why.text}" if why.text else ""
+            text = f"line {link_id} {word}{because}"
+            self._marks.add(at_unix_ms, Kind.LINK_DOWN, link_id, text)
         elif is_up and link_id in self._down:
             del self._down[link_id]
             self._marks.add(at_unix_ms, Kind.LINK_UP, link_id, f"line {link_id} is up again")

@@ -71,6 +71,7 @@ _LINK: dict[str, Callable[[LinkPicture], object]] = {
     "up": lambda shown: shown.up,
     # Nobody says that it is down: an end is silent, or its word is too old.
     "silent": lambda shown: not shown.up and shown.link.state is not LinkState.DOWN,
+    "down_text": lambda shown: shown.why_down.text,
     "resistance_ohm": lambda shown: shown.link.resistance_ohm,
     "voltage_v": lambda shown: shown.link.voltage_v,
     "ampacity_a": lambda shown: shown.link.ampacity_a,

@@ -7,6 +7,8 @@ other end sees the fault too, even where only one way of the line is broken.
 
 from enum import Enum, StrEnum, auto
 
+from digitalgrid.model import DownCause
+
 # Of a discriminator: so many incarnations in one boot, so many boots above.
 _INCARNATION_BITS = 32
 
@@ -45,6 +47,14 @@ ADJACENCY_STATES: dict[tuple[AdjacencyState, AdjacencyEvent], AdjacencyState] = 
 }
 del S, E
 
+# Of a line with carrier that is not up, by what happened last.
+_CAUSES = {
+    AdjacencyEvent.CARRIER: DownCause.NOT_HEARD,
+    AdjacencyEvent.NOT_ECHOED: DownCause.FAR_END,
+    AdjacencyEvent.SILENCE: DownCause.SILENT,
+    AdjacencyEvent.LEAVING: DownCause.NOT_HEARD,
+}
+
 
 class Adjacency:
     def __init__(self, boot_id: int, dead_ns: int) -> None:
@@ -58,6 +68,8 @@ class Adjacency:
         # What the state means; asked for far more often than it changes.
         self.carrier = False
         self.up = False
+        # None while it is up.
+        self.down_cause: DownCause | None = DownCause.CARRIER_LOST
 
     def silent_ns(self, now_ns: int) -> int | None:
         """For how long the neighbour has not been heard; None where it never was."""
@@ -127,5 +139,8 @@ class Adjacency:
         was_up, self.state = self.up, ADJACENCY_STATES[self.state, event]
         self.up = self.state is AdjacencyState.UP
         self.carrier = self.state is not AdjacencyState.NO_CARRIER
+        self.down_cause = (
+            None if self.up else _CAUSES[event] if self.carrier else DownCause.CARRIER_LOST
+        )
         if was_up and not self.up:
             self.discriminator += 1

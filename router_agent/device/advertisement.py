@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from digitalgrid.model import (
+    DownCause,
     LinkAdvertisement,
     LoadAdvertisement,
     RouterLsa,
@@ -15,20 +16,21 @@ from router_agent.config import RouterConfig
 class Advertiser:
     """Numbers the advertisements of one boot, and knows when the next is due though nothing has changed.
 
-    ``link_up`` tells each link's state as it is now, ``source_w`` maps each source to what it can give now.
+    ``link_down`` tells why each link is down now, None of one that is up; ``source_w`` maps each source to what it can
+    give now.
     """
 
     def __init__(
         self,
         config: RouterConfig,
         boot_id: int,
-        link_up: Callable[[str], bool | None],
+        link_down: Callable[[str], DownCause | None],
         source_w: Mapping[str, float],
         now_ns: int,
     ) -> None:
         self._config = config
         self._boot_id = boot_id
-        self._link_up = link_up
+        self._link_down = link_down
         self._source_w = source_w
         self._seq = 1
         self._refresh_ns = round(config.lsa_refresh_s * NS_PER_S)
@@ -36,7 +38,9 @@ class Advertiser:
 
     def lsa(self) -> RouterLsa:
         """The advertisement of now, under the latest number."""
-        return advertisement(self._config, self._boot_id, self._seq, self._link_up, self._source_w)
+        return advertisement(
+            self._config, self._boot_id, self._seq, self._link_down, self._source_w
+        )
 
     def next_lsa(self, now_ns: int) -> RouterLsa:
         """One that takes the place of all before."""
@@ -49,10 +53,11 @@ def advertisement(
     config: RouterConfig,
     boot_id: int,
     seq: int,
-    link_up: Callable[[str], bool | None],
+    link_down: Callable[[str], DownCause | None],
     source_w: Mapping[str, float],
 ) -> RouterLsa:
-    """``link_up`` maps each link's id to its state now, ``source_w`` each source's to what it can give now."""
+    """``link_down`` maps each link's id to why it is down now, ``source_w`` each source's to what it can give now."""
+    why = {link.id: link_down(link.id) for link in config.links}
     return RouterLsa(
         router_id=config.router_id,
         boot_id=boot_id,
@@ -66,9 +71,10 @@ def advertisement(
                 voltage_v=link.voltage_v,
                 ampacity_a=link.ampacity_a,
                 cost_per_mwh=link.cost_per_mwh,
-                up=bool(link_up(link.id)),
+                up=why[link.id] is None,
                 risk_groups=link.risk_groups,
                 via=link.via,
+                down_cause=why[link.id] or DownCause.UNKNOWN,
             )
             for link in config.links
         ),

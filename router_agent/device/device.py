@@ -12,6 +12,7 @@ from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
+    DownCause,
     ElectionId,
     FlowState,
     Operation,
@@ -89,7 +90,7 @@ class RouterDevice:
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
         self._next_tick_ns = now_ns + config.tick_ns - (now_ns - phase_ns) % config.tick_ns
-        self._advertiser = Advertiser(config, boot_id, self._link_up, source_w, now_ns)
+        self._advertiser = Advertiser(config, boot_id, self._link_down, source_w, now_ns)
         self._punctuality = Punctuality(config, now_ns)
         self._sending = Sending(effects, self.lines, self._passing, self._punctuality, self._quick)
         self._settling = Settling(now_ns)
@@ -275,6 +276,9 @@ class RouterDevice:
     def _link_up(self, link_id: str) -> bool | None:
         line = self.lines.get(link_id)
         return None if line is None else line.up
+
+    def _link_down(self, link_id: str) -> DownCause | None:
+        return self.lines[link_id].adjacency.down_cause
 
     def _sinks(self) -> list[Flow]:
         return self._passing.index.sinks

@@ -228,6 +228,8 @@ def test_a_cut_line_is_seen_and_its_circuit_moves(
     expect(dialog.locator(".tally")).to_contain_text("1 moves")
     dialog.get_by_role("button", name=f"Cut {line}").click()
     expect(page.locator(".alarm")).to_contain_text(f"{line} is down")
+    expect(page.locator(".alarm")).to_contain_text("no carrier")
+    expect(page.get_by_role("region", name=line)).to_contain_text("no carrier")
     page.wait_for_function(
         "(line) => digitalgrid.mapper.current.painter.scene.badges.some(({ id }) => id === line)",
         arg=line,

@@ -20,6 +20,7 @@ from digitalgrid.gridfile import Grid, Link, Load, Router, Source
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
+    DownCause,
     ElectionId,
     FinalMeter,
     FlowState,
@@ -199,6 +200,7 @@ class SimulatedRouter:
             self.grid.line_is_up(link.id),
             link.risk_groups,
             link.via if link.a == self.config.id else link.via[::-1],
+            DownCause.UNKNOWN if self.grid.line_is_up(link.id) else DownCause.CARRIER_LOST,
         )
 
     def statuses(self) -> Iterator[CircuitStatus]:

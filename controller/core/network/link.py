@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controller.core.network.admin import AdminState
+from digitalgrid.model import DownCause
 from digitalgrid.places import Place
 
 
@@ -31,6 +32,8 @@ class LinkView:
     admin: AdminState = AdminState.IN_SERVICE
     # Its corners on a map, from a to b.
     via: tuple[Place, ...] = ()
+    # Why it is down, as its ends see it, a's first.
+    down: tuple[DownCause, DownCause] = (DownCause.UNKNOWN, DownCause.UNKNOWN)
 
     def far_end(self, router_id: str) -> str:
         return self.b if router_id == self.a else self.a

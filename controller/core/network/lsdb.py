@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.owners import Owners, RouterRecord, Thing
-from digitalgrid.model import LinkAdvertisement, RouterLsa
+from digitalgrid.model import DownCause, LinkAdvertisement, RouterLsa
 from digitalgrid.places import Place
 
 
@@ -243,6 +243,7 @@ class LinkStateDatabase:
         ends = sorted(by_router.items())
         router_id, link = ends[0]
         advertised = [end for _, end in ends]
+        state = self._state(ends)
         return LinkView(
             link_id=link_id,
             a=router_id,
@@ -251,9 +252,10 @@ class LinkStateDatabase:
             voltage_v=link.voltage_v,
             ampacity_a=min(end.ampacity_a for end in advertised),
             cost_per_mwh=max(end.cost_per_mwh for end in advertised),
-            state=self._state(ends),
+            state=state,
             risk_groups=frozenset(group for end in advertised for group in end.risk_groups),
             via=link.via,
+            down=_why(ends, state),
         )
 
     def _state(self, ends: list[tuple[str, LinkAdvertisement]]) -> LinkState:
@@ -265,6 +267,17 @@ class LinkStateDatabase:
         (a, at_a), (b, at_b) = ends
         agree = (at_a.neighbor_id, at_b.neighbor_id) == (b, a) and at_a.voltage_v == at_b.voltage_v
         return LinkState.UP if agree else LinkState.DOWN
+
+
+def _why(
+    ends: list[tuple[str, LinkAdvertisement]], state: LinkState
+) -> tuple[DownCause, DownCause]:
+    """What each end says why it is down; where neither is down there, it is that they do not agree."""
+    at_a, *at_b = (link for _, link in ends)
+    if state is LinkState.DOWN and all(link.up for _, link in ends):
+        differ = DownCause.ENDS_DIFFER
+        return (differ if at_b else DownCause.UNKNOWN, differ)
+    return (at_a.down_cause, at_b[0].down_cause if at_b else DownCause.UNKNOWN)
 
 
 def _order(lsa: RouterLsa) -> tuple[int, int]:

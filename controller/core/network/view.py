@@ -111,7 +111,10 @@ def limited_converters(view: GridView) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class ViewChange:
-    """Ids of what is other in one view than in another, or only in one of them."""
+    """Ids of what is other in one view than in another, or only in one of them.
+
+    A link that only other causes are told of, for why it is down, is not among them: that changes nothing but words.
+    """
 
     routers: frozenset[str]
     links: frozenset[str]
@@ -122,10 +125,18 @@ class ViewChange:
 def change_of(before: GridView, after: GridView) -> ViewChange:
     return ViewChange(
         _differing(before.routers, after.routers),
-        _differing(before.links, after.links),
+        frozenset(
+            link_id
+            for link_id in _differing(before.links, after.links)
+            if not _differ_in_words(before.links.get(link_id), after.links.get(link_id))
+        ),
         _differing(before.sources, after.sources),
         _differing(before.loads, after.loads),
     )
+
+
+def _differ_in_words(before: LinkView | None, after: LinkView | None) -> bool:
+    return before is not None and after is not None and replace(before, down=after.down) == after
 
 
 def _differing(before: Mapping[str, V], after: Mapping[str, V]) -> frozenset[str]:

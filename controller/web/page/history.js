@@ -151,7 +151,7 @@ class Picture {
       const [ab, ba] = this.standbys.get(id) ?? [0, 0];
       const flows = { reserved_a_to_b_a: this.flows[2 * at] + ab, reserved_b_to_a_a: this.flows[2 * at + 1] + ba, standby_a_to_b_a: ab, standby_b_to_a_a: ba };
       const up = state !== "down" && state !== "silent";
-      links.set(id, { ...link, ...flows, up, silent: state === "silent", admin: state.startsWith("drain") ? state : "" });
+      links.set(id, { ...link, ...flows, up, down_text: "", silent: state === "silent", admin: state.startsWith("drain") ? state : "" });
     });
     return { routers, links, sources: given(now.sources, this.sources), loads: given(now.loads, this.loads), sinks: this.sinks };
   }

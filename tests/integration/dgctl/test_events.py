@@ -47,6 +47,7 @@ async def test_a_cut_line_and_what_became_of_its_circuit_are_told_in_order() -> 
             ("circuit_rerouted", str(circuit_id)),
         ]
         assert f"circuit {circuit_id} to town has power again over r1 > r3 > r4: " in told[1].text
+        assert told[0].text == "line r2-r4 is down: no carrier"
         assert [each.n for each in told] == [first.n + 1, first.n + 2]
         # Another line: there is no way left.
         api.grid.cut("r3-r4")

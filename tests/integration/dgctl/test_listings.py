@@ -90,6 +90,15 @@ def test_one_kind_of_the_topology_is_listed_by_itself(dgctl: Any) -> None:
     assert told["routers"] == []
 
 
+def test_links_that_are_down_say_why_where_any_does(dgctl: Any, controller: Any) -> None:
+    assert "why" not in rows(dgctl("topology", "links").stdout)[0].split()
+    cut = pb.LinkState(link_id="l4", down_text="no carrier at r3")
+    controller.answers["GetTopology"].topology.links.append(cut)
+    told = rows(dgctl("topology", "links", "--columns", "id,why-down").stdout)
+    assert told[:3] == ["id why", "l3", "l4 no carrier at r3"]
+    assert "no carrier at r3" in dgctl("topology", "links").stdout
+
+
 def test_meters_are_sorted_and_their_sum_is_of_those_that_are_shown(dgctl: Any) -> None:
     asked = dgctl("meters", "--columns", "router,converter-loss", "--sort", "-converter-loss")
     assert rows(asked.stdout) == ["router converter loss", "r10 3 J", "r2 2 J", "r1 1 J", "all 6 J"]
@@ -118,7 +127,7 @@ def test_what_cannot_be_listed_is_a_usage_error_that_says_what_can(
 def test_the_columns_that_there_are_can_be_asked_for(dgctl: Any, controller: Any) -> None:
     told = dgctl("topology", "links", "--columns", "?")
     assert (told.exit_code, controller.requests) == (0, [])
-    assert told.stdout.startswith("columns of links: id, a, b, state, a-to-b, ")
+    assert told.stdout.startswith("columns of links: id, a, b, state, why-down, ")
 
 
 def test_a_listing_is_watched_as_it_is_listed(dgctl: Any) -> None:

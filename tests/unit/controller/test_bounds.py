@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from unittest.mock import patch
@@ -173,7 +174,7 @@ def _ports_of_one_switch() -> Iterable[int]:
 
 
 def _lines_and_routers_that_went_for_good() -> Iterable[int]:
-    watch = ViewWatch(Marks())
+    watch = ViewWatch(Marks(), Counter())
     for number in range(marks.MOST_AWAY + 50):
         there = GridView(
             number,

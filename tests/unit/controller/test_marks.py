@@ -1,5 +1,6 @@
 """Marks: what makes one, what does not, and how many are kept."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from controller.watching.marks import (
     ViewWatch,
     chosen,
 )
+from digitalgrid.model import DownCause
 
 CURTAILED = Curtailed("source solar", 0, 2e6, 1e6)
 
@@ -80,6 +82,20 @@ def test_how_it_is_when_another_state_becomes_true_is_no_news() -> None:
     assert kinds(marks) == ["circuit_failed"]
 
 
+def test_a_mark_of_a_line_says_why_it_is_down() -> None:
+    marks = Marks()
+    downs: Counter[DownCause] = Counter()
+    watch = ViewWatch(marks, downs)
+    both = (DownCause.CARRIER_LOST, DownCause.CARRIER_LOST)
+    up = view(LinkState.UP)
+    watch.look(up, 5)
+    watch.look(
+        replace(up, links={"r1-r2": replace(up.links["r1-r2"], state=LinkState.DOWN, down=both)}), 6
+    )
+    assert [mark.text for mark in marks.after(0)] == ["line r1-r2 is down: no carrier"]
+    assert downs == {DownCause.CARRIER_LOST: 1}
+
+
 def view(state: LinkState, *, heard: bool = True, version: int = 1) -> GridView:
     link = LinkView("r1-r2", "r1", "r2", 0.4, 20e3, 300.0, 0.0, state)
     return GridView(version, {"r1": RouterView("r1", 0.97, 1, heard)}, {"r1-r2": link})
@@ -87,7 +103,8 @@ def view(state: LinkState, *, heard: bool = True, version: int = 1) -> GridView:
 
 def test_what_comes_up_for_the_first_time_is_no_news_and_what_comes_back_is() -> None:
     marks = Marks()
-    watch = ViewWatch(marks)
+    downs: Counter[DownCause] = Counter()
+    watch = ViewWatch(marks, downs)
     for state, heard in (
         (LinkState.UNKNOWN, False),
         (LinkState.UP, True),
@@ -97,6 +114,7 @@ def test_what_comes_up_for_the_first_time_is_no_news_and_what_comes_back_is() ->
     ):
         watch.look(view(state, heard=heard), 5)
     assert kinds(marks) == ["link_down", "router_gone", "link_up", "router_back"]
+    assert downs == {DownCause.UNKNOWN: 1}
     # The same view again costs nothing, and one that only says other figures says nothing.
     same = view(LinkState.UP)
     watch.look(same, 6)

@@ -17,6 +17,7 @@ from digitalgrid.convert import (
 )
 from digitalgrid.convert_lsa import lsa_from_pb, lsa_to_pb
 from digitalgrid.model import (
+    DownCause,
     ElectionId,
     FlowState,
     HopSnapshot,
@@ -51,8 +52,20 @@ LSA = RouterLsa("r1", 4, 9, 0.97, (LINK,), (SOURCE,), (LOAD,))
 def test_an_lsa_comes_back_as_it_was() -> None:
     link = dataclasses.replace(LINK, via=((1.0, 2.5), (3.0, -4.0)))
     placed = dataclasses.replace(LSA, links=(link,), at=(7.5, 48.25))
-    for lsa in (LSA, placed):
+    cut = dataclasses.replace(
+        LSA, links=(dataclasses.replace(LINK, down_cause=DownCause.CARRIER_LOST),)
+    )
+    for lsa in (LSA, placed, cut):
         assert lsa_from_pb(lsa_to_pb(lsa)) == lsa
+
+
+@pytest.mark.parametrize("said", [0, DownCause.ROUTER_GONE, 99])
+def test_a_cause_that_no_router_of_this_release_says_is_unknown(said: int) -> None:
+    message = lsa_to_pb(LSA)
+    message.links[0].down_cause = said  # type: ignore[assignment]
+    assert lsa_from_pb(message).links[0].down_cause is DownCause.UNKNOWN
+    message.links[0].down_cause, message.links[0].up = DownCause.SILENT, True  # type: ignore[assignment]
+    assert lsa_from_pb(message).links[0].down_cause is DownCause.UNKNOWN
 
 
 @pytest.mark.parametrize(

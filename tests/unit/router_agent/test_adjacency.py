@@ -1,5 +1,6 @@
 """Two ends of a line agree whether it is up."""
 
+from digitalgrid.model import DownCause
 from router_agent.device.adjacency import Adjacency, Verdict
 
 DEAD_NS = 170
@@ -72,6 +73,21 @@ def test_a_one_way_fault_brings_both_ends_down_and_keeps_them_down() -> None:
         assert b.hears(a.says()) is Verdict.HEARD
         b.says()  # lost
         assert not a.adjacency.up and not b.adjacency.up
+
+
+def test_an_end_says_why_its_line_is_down() -> None:
+    a, b = joined()
+    assert a.adjacency.down_cause is None
+    a.adjacency.expire(DEAD_NS)
+    assert a.adjacency.down_cause is DownCause.SILENT
+    b.hears(a.says())
+    assert b.adjacency.down_cause is DownCause.FAR_END
+    a.adjacency.set_carrier(False)
+    assert a.adjacency.down_cause is DownCause.CARRIER_LOST
+    a.adjacency.set_carrier(True)
+    assert a.adjacency.down_cause is DownCause.NOT_HEARD
+    a.hears(b.says())
+    assert a.adjacency.up and a.adjacency.down_cause is None
 
 
 def test_repeated_and_late_frames_are_stale() -> None:

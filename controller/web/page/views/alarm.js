@@ -77,6 +77,7 @@ function details(troubles, short) {
   const moving = countOf("REROUTING", "DEGRADED");
   const mark = [...store.marks.value].reverse().find((each) => each.severity !== "info" && troubles.some(({ id }) => id === String(each.id)));
   return [
+    troubles.length === 1 && store.tables.links.get(troubles[0].id)?.down_text,
     mark && ago(mark.at_unix_ms),
     [moving && counted(moving, "circuit moves", "circuits move"), short && troubles.length && counted(short, "circuit waits", "circuits wait")]
       .filter(Boolean).join(", "),

@@ -55,6 +55,7 @@ const LINES = [
   number("loss", "loss", (row) => lossShare(row, currentsOf(row, null)), percent, { width: "minmax(52px, 0.6fr)" }),
   number("ampacity", "ampacity", (row) => row.ampacity_a, current, { wide: true }),
   number("ohm", "Ω", (row) => row.resistance_ohm, (ohm) => Number(ohm).toPrecision(3), { wide: true }),
+  word("why", "why down", (row) => row.down_text, { wide: true }),
   number("price", "toll/MWh", (row) => row.cost_per_mwh, String, { wide: true }),
   word("risk", "risk groups", (row) => (row.risk_groups ?? []).join(", "), { wide: true }),
 ];

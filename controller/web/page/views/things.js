@@ -26,7 +26,7 @@ export function LineCard({ row }) {
     <${Share} share=${shareOf(row)} />
     <${Drained} admin=${row.admin_word} />
     <${Facts} of=${[
-      ["Between", html`<a href=${linkTo("router", row.a_router_id)}>${row.a_router_id}</a> and <a href=${linkTo("router", row.b_router_id)}>${row.b_router_id}</a>`],
+      ["Why", row.down_text], ["Between", html`<a href=${linkTo("router", row.a_router_id)}>${row.a_router_id}</a> and <a href=${linkTo("router", row.b_router_id)}>${row.b_router_id}</a>`],
       way(row.a_router_id, row.b_router_id, ab), way(row.b_router_id, row.a_router_id, ba),
       ["Kept", standbyOf(row) ? `${current(standbyOf(row))} for standbys and holds${pools ? `, ${current(pools)} of it shared` : ""}` : ""], ["Resistance", row.resistance_ohm !== undefined ? `${row.resistance_ohm} Ω` : ""],
       ["Toll", row.cost_per_mwh ? `${row.cost_per_mwh} per MWh` : ""], ["May fail with", (row.risk_groups ?? []).join(", ")],

@@ -25,7 +25,7 @@ const WORDS = {
     const measured = flow.value === "measured" ? measuredFlows(store.measured.value) : null;
     const [ab, ba] = currentsOf(row, measured);
     const way = (from, to, amperes) => amperes > 0 && `${from} → ${to}: ${current(amperes)}, ${power(amperes * row.voltage_v)}`;
-    return [row.link_id, LINE_STATES[lineState(row)], way(row.a_router_id, row.b_router_id, ab), way(row.b_router_id, row.a_router_id, ba),
+    return [row.link_id, LINE_STATES[lineState(row)], row.down_text, way(row.a_router_id, row.b_router_id, ab), way(row.b_router_id, row.a_router_id, ba),
       !measured && standbyOf(row) > 0 && `kept for standbys and holds: ${current(standbyOf(row))}`,
       `${percent((ab + ba + (measured ? 0 : standbyOf(row))) / row.ampacity_a)} of ${current(row.ampacity_a)}${ab + ba > 0 ? `, loses ${percent(lossShare(row, [ab, ba]))}` : ""}`];
   },
