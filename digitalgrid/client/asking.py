@@ -1,34 +1,42 @@
 """Asking, blocking, for any service: connections made at the first call, whom to ask, retries, pages and streams."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import grpc
 
 from digitalgrid.channels import Options, blocking_channel
-from digitalgrid.client.errors import from_rpc_error
+from digitalgrid.client.conversation import (
+    A,
+    Ask,
+    C,
+    Conversation,
+    Method,
+    Pause,
+    Step,
+    Stream,
+    documented,
+)
+from digitalgrid.client.errors import PowerError, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.tracing.context import of_caller
 
-
-class Connected(Protocol):
-    """A channel, beside whatever services there are on it."""
-
-    channel: Any
+P = ParamSpec("P")
+# The conversations that a client has.
+T = TypeVar("T")
 
 
-C = TypeVar("C", bound=Connected)
-# A call of one of a connection's services, chosen once it is known whom to ask.
-Method = Callable[[C], Callable[..., Any]]
-
-
-class BlockingClient(Generic[C]):
+class BlockingClient(Generic[C, T]):
     """What blocking clients have in common. Every call raises PowerError, within ``timeout_s`` of silence.
 
     ``server`` is host:port; several of a cluster stand with commas between. Calls go to whoever leads. ``connect`` puts
-    services on a channel with options for so many servers; ``metadata`` goes with each call.
+    services on a channel with options for so many servers; ``metadata`` goes with each call. What is asked for each of
+    its calls, and how, is said by ``_talk``.
     """
+
+    _talk: T
 
     def __init__(
         self,
@@ -80,18 +88,34 @@ class BlockingClient(Generic[C]):
                     raise error from rpc_error
             time.sleep(pause_s)
 
-    def _pages(self, method: Method[C], request: Any) -> Iterator[Any]:
-        """How much is given at a time is for the server to say, where the request says nothing."""
-        while True:
-            page = self._call(method, request)
-            yield page
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+    def _hold(self, conversation: Conversation[A]) -> A:
+        try:
+            step = next(conversation)
+            while True:
+                try:
+                    came = self._take(step)
+                except PowerError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(came)
+        except StopIteration as end:
+            result: A = end.value
+            return result
 
-    def _stream(
-        self, method: Method[C], request: Any, timeout_s: float | None = None
-    ) -> Iterator[Any]:
+    def _take(self, step: Step) -> Any:
+        if isinstance(step, Ask):
+            return self._call(step.method, step.request)
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        with closing(self._read(step.stream)) as words:
+            return any(map(step.enough, words))
+
+    def _read(self, stream: Stream[A]) -> Generator[A]:
+        with closing(self._stream(stream.method, stream.request, stream.timeout_s)) as answers:
+            for answer in answers:
+                yield from stream.read(answer)
+
+    def _stream(self, method: Method[C], request: Any, timeout_s: float | None) -> Generator[Any]:
         call = method(self._to(self._servers.current))(
             request, timeout=timeout_s, metadata=self._metadata
         )
@@ -104,3 +128,25 @@ class BlockingClient(Generic[C]):
             raise from_rpc_error(error, asked) from error
         finally:
             call.cancel()
+
+
+def asked(
+    make: Callable[Concatenate[T, P], Conversation[A]],
+) -> Callable[Concatenate[BlockingClient[Any, T], P], A]:
+    """A client's method, of the conversation that it has."""
+
+    def call(client: BlockingClient[Any, T], /, *args: P.args, **kwargs: P.kwargs) -> A:
+        return client._hold(make(client._talk, *args, **kwargs))
+
+    return documented(call, make)
+
+
+def streamed(
+    make: Callable[Concatenate[T, P], Stream[A]],
+) -> Callable[Concatenate[BlockingClient[Any, T], P], Generator[A]]:
+    """The same, of a stream."""
+
+    def call(client: BlockingClient[Any, T], /, *args: P.args, **kwargs: P.kwargs) -> Generator[A]:
+        return client._read(make(client._talk, *args, **kwargs))
+
+    return documented(call, make, Iterator)

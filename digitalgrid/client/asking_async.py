@@ -2,21 +2,35 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Generic, Self
+from typing import Any, Concatenate, Generic, Self
 
 import grpc
 
 from digitalgrid.channels import Options, asyncio_channel
-from digitalgrid.client.asking import C, Method
-from digitalgrid.client.errors import from_rpc_error
+from digitalgrid.client.asking import P, T
+from digitalgrid.client.conversation import (
+    A,
+    Ask,
+    C,
+    Conversation,
+    Method,
+    Pause,
+    Step,
+    Stream,
+    documented,
+)
+from digitalgrid.client.errors import PowerError, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.tracing.context import of_caller
 
 
-class AsyncClient(Generic[C]):
+class AsyncClient(Generic[C, T]):
     """What clients of a loop have in common; its arguments are those of the blocking one."""
+
+    _talk: T
 
     def __init__(
         self,
@@ -73,17 +87,40 @@ class AsyncClient(Generic[C]):
                     raise error from rpc_error
             await asyncio.sleep(pause_s)
 
-    async def _pages(self, method: Method[C], request: Any) -> AsyncGenerator[Any]:
-        """How much is given at a time is for the server to say, where the request says nothing."""
-        while True:
-            page = await self._call(method, request)
-            yield page
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+    async def _hold(self, conversation: Conversation[A]) -> A:
+        try:
+            step = next(conversation)
+            while True:
+                try:
+                    came = await self._take(step)
+                except PowerError as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(came)
+        except StopIteration as end:
+            result: A = end.value
+            return result
+
+    async def _take(self, step: Step) -> Any:
+        if isinstance(step, Ask):
+            return await self._call(step.method, step.request)
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
+        async with aclosing(self._read(step.stream)) as words:
+            async for word in words:
+                if step.enough(word):
+                    return True
+        return False
+
+    async def _read(self, stream: Stream[A]) -> AsyncGenerator[A]:
+        answers = self._stream(stream.method, stream.request, stream.timeout_s)
+        async with aclosing(answers):
+            async for answer in answers:
+                for each in stream.read(answer):
+                    yield each
 
     async def _stream(
-        self, method: Method[C], request: Any, timeout_s: float | None = None
+        self, method: Method[C], request: Any, timeout_s: float | None
     ) -> AsyncGenerator[Any]:
         call = method(self._to(self._servers.current))(
             request, timeout=timeout_s, metadata=self._metadata
@@ -98,3 +135,27 @@ class AsyncClient(Generic[C]):
             raise from_rpc_error(error, asked) from error
         finally:
             call.cancel()
+
+
+def awaited(
+    make: Callable[Concatenate[T, P], Conversation[A]],
+) -> Callable[Concatenate[AsyncClient[Any, T], P], Coroutine[Any, Any, A]]:
+    """A client's method, of the conversation that it has."""
+
+    async def call(client: AsyncClient[Any, T], /, *args: P.args, **kwargs: P.kwargs) -> A:
+        return await client._hold(make(client._talk, *args, **kwargs))
+
+    return documented(call, make)
+
+
+def streamed(
+    make: Callable[Concatenate[T, P], Stream[A]],
+) -> Callable[Concatenate[AsyncClient[Any, T], P], AsyncGenerator[A]]:
+    """The same, of a stream."""
+
+    def call(
+        client: AsyncClient[Any, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[A]:
+        return client._read(make(client._talk, *args, **kwargs))
+
+    return documented(call, make, AsyncIterator)

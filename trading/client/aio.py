@@ -1,38 +1,16 @@
 """The asyncio client of a market."""
 
-import asyncio
-import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import aclosing
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator
 
-from digitalgrid.client.asking import Method
-from digitalgrid.client.asking_async import AsyncClient
-from digitalgrid.client.errors import RequestRefused
+from digitalgrid.client.asking_async import AsyncClient, awaited, streamed
 from digitalgrid.market.v1 import ledger_pb2
-from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
-from digitalgrid.market.v1 import market_pb2 as pb
-from trading.client.calls import (
-    CLEARINGS,
-    ENTRIES,
-    LOOK_AGAIN_S,
-    PAGE,
-    SIGNED_AT_MOST,
-    Connection,
-    channel_options,
-    refusal_of,
-)
-from trading.client.deciding import is_decided, undecided
+from trading.client.calls import Connection, channel_options
+from trading.client.conversations import MarketConversations
 from trading.client.defaults import DEFAULT_MARKET, DEFAULT_TIMEOUT_S
 from trading.client.signing import Signer
-from trading.ledger.mandates import Request
-from trading.reasons import MarketReason
-
-T = TypeVar("T")
 
 
-class AsyncMarketClient(AsyncClient[Connection]):
+class AsyncMarketClient(AsyncClient[Connection, MarketConversations]):
     """Tenders from an asyncio loop; the calls are those of :class:`MarketClient`, awaited.
 
     ::
@@ -50,305 +28,40 @@ class AsyncMarketClient(AsyncClient[Connection]):
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         super().__init__(server, timeout_s, Connection, channel_options)
-        self._signer = signer
-        self._log_id = b""
+        self._talk = MarketConversations(signer)
 
-    # Orders and trades
-
-    async def market(self) -> pb.GetMarketResponse:
-        """What it trades, by which rules and prices, and what is open now."""
-        pages = self._pages(lambda to: to.market.GetMarket, pb.GetMarketRequest())
-        market: pb.GetMarketResponse = await anext(pages)
-        async for page in pages:
-            market.parties.extend(page.parties)
-        market.next_page_token = ""
-        return market
-
-    async def create_tenders(self, tenders: Iterable[pb.Tender]) -> list[pb.TenderResult]:
-        """Several in order, each taken or refused by itself; those that are taken are durable."""
-        wanted = list(tenders)
-        for _ in range(SIGNED_AT_MOST):
-            request = pb.CreateTendersRequest(tenders=wanted)
-            signed = await self._signed("CreateTenders", request, len(wanted))
-            answer: pb.CreateTendersResponse = await self._call(
-                lambda to: to.market.CreateTenders, signed
-            )
-            reasons = {each.refusal.reason for each in answer.results}
-            if reasons != {MarketReason.STALE_NONCE}:
-                break
-        return list(answer.results)
-
-    async def create_tender(self, tender: pb.Tender) -> pb.Order:
-        """One; raises RequestRefused where it is not taken."""
-        (result,) = await self.create_tenders([tender])
-        if result.HasField("refusal"):
-            raise refusal_of(result.refusal)
-        return result.order
-
-    async def cancel_tender(self, order_id: str) -> pb.Order:
-        """What waits of it ends; what is matched stays so."""
-        answer: pb.CancelTenderResponse = await self._call_signed(
-            "CancelTender",
-            lambda to: to.market.CancelTender,
-            pb.CancelTenderRequest(order_id=order_id),
-        )
-        return answer.order
-
-    async def list_tenders(
-        self, party: str = "", *, open_only: bool = False, newest: int | None = None
-    ) -> list[pb.Order]:
-        """The newest first: so many, or all that there ever were."""
-        request = pb.ListTendersRequest(party=party, open_only=open_only)
-        return await _first(self._tenders(request, newest), newest)
-
-    async def _tenders(
-        self, request: pb.ListTendersRequest, newest: int | None
-    ) -> AsyncGenerator[pb.Order]:
-        request.page_size = min(newest or PAGE, PAGE)
-        async for page in self._pages(lambda to: to.market.ListTenders, request):
-            for order in page.orders:
-                yield order
-
-    async def wait_until_decided(
-        self, order: pb.Order, timeout_s: float
-    ) -> tuple[pb.Order, list[pb.Transaction]]:
-        """The order and its trades, once nothing of it waits and each trade is agreed for good, or over.
-
-        Raises Undecided.
-        """
-        deadline_s = time.monotonic() + timeout_s
-        start_ns = order.tender.interval.start_unix_ns
-        while True:
-            # Orders first: a trade that is agreed between the two looks is not missed.
-            seen = await self._as_it_is(order)
-            trades = [
-                each
-                for each in await self.list_transactions(order.party, start_ns)
-                if order.seq in (each.buy_seq, each.sell_seq)
-            ]
-            if is_decided(seen, trades):
-                return seen, trades
-            if time.monotonic() >= deadline_s:
-                raise undecided(seen, timeout_s)
-            await asyncio.sleep(LOOK_AGAIN_S)
-
-    async def _as_it_is(self, order: pb.Order) -> pb.Order:
-        tenders = self._tenders(pb.ListTendersRequest(party=order.party), None)
-        async with aclosing(tenders):
-            async for each in tenders:
-                if each.seq <= order.seq:
-                    return each if each.seq == order.seq else order
-        return order
-
-    async def book(self, interval_start_unix_ns: int = 0) -> pb.GetBookResponse:
-        """What waits, by price; of the next interval to close where none is named."""
-        request = pb.GetBookRequest(interval_start_unix_ns=interval_start_unix_ns)
-        pages = self._pages(lambda to: to.market.GetBook, request)
-        book: pb.GetBookResponse = await anext(pages)
-        try:
-            async for page in pages:
-                book.bids.extend(page.bids)
-                book.asks.extend(page.asks)
-        except RequestRefused as refused:
-            if interval_start_unix_ns or refused.reason != MarketReason.INTERVAL_UNKNOWN:
-                raise
-            # The next to close has ended meanwhile, and another is the next by now.
-            return await self.book()
-        book.next_page_token = ""
-        return book
-
-    async def preview_clearing(
-        self, interval_start_unix_ns: int = 0, mechanism: str = ""
-    ) -> pb.Clearing:
-        """What would be traded if the gate closed now, by its own mechanism or another."""
-        request = pb.PreviewClearingRequest(
-            interval_start_unix_ns=interval_start_unix_ns, mechanism=mechanism
-        )
-        answer: pb.PreviewClearingResponse = await self._call(
-            lambda to: to.market.PreviewClearing, request
-        )
-        return answer.clearing
-
-    async def list_clearings(self, newest: int) -> list[pb.Clearing]:
-        """The newest first."""
-        request = pb.ListClearingsRequest(page_size=min(newest, CLEARINGS))
-        pages = self._pages(lambda to: to.market.ListClearings, request)
-        return await _first((each async for page in pages for each in page.clearings), newest)
-
-    def watch_market(self) -> AsyncGenerator[pb.WatchMarketResponse]:
-        return self._stream(lambda to: to.market.WatchMarket, pb.WatchMarketRequest())
-
-    async def get_transaction(self, trade_id: str) -> pb.Transaction:
-        request = pb.GetTransactionRequest(trade_id=trade_id)
-        answer: pb.GetTransactionResponse = await self._call(
-            lambda to: to.market.GetTransaction, request
-        )
-        return answer.transaction
-
-    async def list_transactions(
-        self,
-        party: str = "",
-        interval_start_unix_ns: int = 0,
-        *,
-        open_only: bool = False,
-        newest: int | None = None,
-    ) -> list[pb.Transaction]:
-        """The newest first: so many, or all that there ever were."""
-        request = pb.ListTransactionsRequest(
-            party=party,
-            interval_start_unix_ns=interval_start_unix_ns,
-            open_only=open_only,
-            page_size=min(newest or PAGE, PAGE),
-        )
-        pages = self._pages(lambda to: to.market.ListTransactions, request)
-        return await _first((each async for page in pages for each in page.transactions), newest)
-
-    def watch_transactions(self, party: str = "") -> AsyncGenerator[pb.WatchTransactionsResponse]:
-        request = pb.WatchTransactionsRequest(party=party)
-        return self._stream(lambda to: to.market.WatchTransactions, request)
-
-    async def list_positions(self, party: str = "") -> list[pb.Position]:
-        request = pb.ListPositionsRequest(party=party, page_size=PAGE)
-        pages = self._pages(lambda to: to.market.ListPositions, request)
-        return [each async for page in pages for each in page.positions]
-
-    # Bills
-
-    async def get_settlement(self, trade_id: str) -> pb.GetSettlementResponse:
-        request = pb.GetSettlementRequest(trade_id=trade_id)
-        answer: pb.GetSettlementResponse = await self._call(
-            lambda to: to.settlement.GetSettlement, request
-        )
-        return answer
-
-    async def get_receipt(self, trade_id: str) -> pb.Receipt:
-        """Nothing of it is believed before :func:`~.receipts.check_receipt` has looked at it."""
-        request = pb.GetReceiptRequest(trade_id=trade_id)
-        answer: pb.GetReceiptResponse = await self._call(
-            lambda to: to.settlement.GetReceipt, request
-        )
-        return answer.receipt
-
-    async def open_dispute(
-        self, trade_id: str, line: str, statement: str = "", evidence: Iterable[str] = ()
-    ) -> pb.Settlement:
-        """``evidence``: what speaks for it, as ids of readings, entries of the log or circuits."""
-        request = pb.OpenDisputeRequest(
-            trade_id=trade_id, line=line, statement=statement, evidence=evidence
-        )
-        answer: pb.OpenDisputeResponse = await self._call_signed(
-            "OpenDispute", lambda to: to.settlement.OpenDispute, request
-        )
-        return answer.settlement
-
-    async def resolve_dispute(
-        self, trade_id: str, decision: str, deliveries: Iterable[pb.Delivery] = ()
-    ) -> pb.Settlement:
-        """By the operator."""
-        request = pb.ResolveDisputeRequest(
-            trade_id=trade_id, decision=decision, deliveries=deliveries
-        )
-        answer: pb.ResolveDisputeResponse = await self._call_signed(
-            "ResolveDispute", lambda to: to.settlement.ResolveDispute, request
-        )
-        return answer.settlement
-
-    # Money, and the log of it
-
-    async def balance(self, account: str) -> ledger_pb.GetBalanceResponse:
-        request = ledger_pb.GetBalanceRequest(account=account)
-        answer: ledger_pb.GetBalanceResponse = await self._call(
-            lambda to: to.ledger.GetBalance, request
-        )
-        return answer
-
-    async def deposit(self, account: str, nano: int, key: str = "") -> ledger_pb.DepositResponse:
-        """By the operator. Under one ``key`` money comes in once; without any, each call is another deposit."""
-        request = ledger_pb.DepositRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
-        answer: ledger_pb.DepositResponse = await self._call_signed(
-            "Deposit", lambda to: to.ledger.Deposit, request
-        )
-        return answer
-
-    async def withdraw(self, account: str, nano: int, key: str = "") -> ledger_pb.WithdrawResponse:
-        """By the operator."""
-        request = ledger_pb.WithdrawRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
-        answer: ledger_pb.WithdrawResponse = await self._call_signed(
-            "Withdraw", lambda to: to.ledger.Withdraw, request
-        )
-        return answer
-
-    async def refund(self, trade_id: str) -> ledger_pb.RefundResponse:
-        """Of a trade that nobody has closed in time: what its escrow has goes back to whom it was."""
-        request = ledger_pb.RefundRequest(trade_id=trade_id)
-        answer: ledger_pb.RefundResponse = await self._call_signed(
-            "Refund", lambda to: to.ledger.Refund, request
-        )
-        return answer
-
-    async def rotate_key(self, key: str = "") -> ledger_pb.RotateKeyResponse:
-        """By the operator: the log is signed with another key from then on; under one ``key`` once."""
-        request = ledger_pb.RotateKeyRequest(key=key or uuid.uuid4().hex)
-        answer: ledger_pb.RotateKeyResponse = await self._call_signed(
-            "RotateKey", lambda to: to.ledger.RotateKey, request
-        )
-        return answer
-
-    async def head(self) -> ledger_pb.GetHeadResponse:
-        answer: ledger_pb.GetHeadResponse = await self._call(
-            lambda to: to.ledger.GetHead, ledger_pb.GetHeadRequest()
-        )
-        return answer
-
-    async def consistency(self, from_size: int, to_size: int) -> Sequence[bytes]:
-        """That the log of one size is the beginning of that of another."""
-        request = ledger_pb.GetConsistencyRequest(from_size=from_size, to_size=to_size)
-        answer: ledger_pb.GetConsistencyResponse = await self._call(
-            lambda to: to.ledger.GetConsistency, request
-        )
-        return answer.proof
+    market = awaited(MarketConversations.market)
+    create_tenders = awaited(MarketConversations.create_tenders)
+    create_tender = awaited(MarketConversations.create_tender)
+    cancel_tender = awaited(MarketConversations.cancel_tender)
+    list_tenders = awaited(MarketConversations.list_tenders)
+    wait_until_decided = awaited(MarketConversations.wait_until_decided)
+    book = awaited(MarketConversations.book)
+    preview_clearing = awaited(MarketConversations.preview_clearing)
+    list_clearings = awaited(MarketConversations.list_clearings)
+    watch_market = streamed(MarketConversations.watch_market)
+    get_transaction = awaited(MarketConversations.get_transaction)
+    list_transactions = awaited(MarketConversations.list_transactions)
+    watch_transactions = streamed(MarketConversations.watch_transactions)
+    list_positions = awaited(MarketConversations.list_positions)
+    get_settlement = awaited(MarketConversations.get_settlement)
+    get_receipt = awaited(MarketConversations.get_receipt)
+    open_dispute = awaited(MarketConversations.open_dispute)
+    resolve_dispute = awaited(MarketConversations.resolve_dispute)
+    balance = awaited(MarketConversations.balance)
+    deposit = awaited(MarketConversations.deposit)
+    withdraw = awaited(MarketConversations.withdraw)
+    refund = awaited(MarketConversations.refund)
+    rotate_key = awaited(MarketConversations.rotate_key)
+    head = awaited(MarketConversations.head)
+    consistency = awaited(MarketConversations.consistency)
 
     async def entries(self, from_seq: int, to_seq: int) -> AsyncGenerator[ledger_pb2.SignedEntry]:
         """Of the log, from one on, up to another and without it."""
         while from_seq < to_seq:
-            wanted = min(to_seq - from_seq, ENTRIES)
-            request = ledger_pb.ListEntriesRequest(from_seq=from_seq, page_size=wanted)
-            page: ledger_pb.ListEntriesResponse = await self._call(
-                lambda to: to.ledger.ListEntries, request
-            )
-            for entry in page.entries:
+            some = await self._hold(self._talk.some_entries(from_seq, to_seq))
+            for entry in some:
                 yield entry
-            if not page.entries:
+            if not some:
                 return
-            from_seq += len(page.entries)
-
-    # How it is asked
-
-    async def _call_signed(self, method: str, call: Method[Connection], request: Request) -> Any:
-        """Signed anew where its nonce was used."""
-        for _ in range(SIGNED_AT_MOST - 1):
-            try:
-                return await self._call(call, await self._signed(method, request))
-            except RequestRefused as refused:
-                if refused.reason != MarketReason.STALE_NONCE:
-                    raise
-        return await self._call(call, await self._signed(method, request))
-
-    async def _signed(self, method: str, request: Request, nonces: int = 1) -> Request:
-        if self._signer is None:
-            raise ValueError(f"{method} is signed by whoever asks for it: give the client a signer")
-        if not self._log_id:
-            self._log_id = (await self.market()).log_id
-        return self._signer.sign(method, request, self._log_id, nonces)
-
-
-async def _first(rows: AsyncIterator[T], count: int | None) -> list[T]:
-    """So many, or all there are; no page is asked for that is not needed."""
-    found: list[T] = []
-    if count == 0:
-        return found
-    async for row in rows:
-        found.append(row)
-        if len(found) == count:
-            break
-    return found
+            from_seq += len(some)
