@@ -19,6 +19,8 @@ from digitalgrid.metrics.families import Families, Family, one_label
 _STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
 # Shares of links that are told apart, by their upper ends.
 _TENTHS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
+# Of what an operator has taken out of service, and is away: nobody needs to be called for it.
+_OFF = "off"
 _FAMILIES = Families(PREFIX, METRICS)
 
 
@@ -47,10 +49,15 @@ def of_network(known: Questions, now_ns: int) -> list[Family]:
         "known": len(view.routers),
         "connected": sum(map(known.is_connected, view.routers)),
         "stale": len(view.routers.keys() - fresh),
+        _OFF: sum(
+            router.admin is not AdminState.IN_SERVICE and not known.is_connected(router_id)
+            for router_id, router in view.routers.items()
+        ),
     }
-    links = _none_of(LinkState)
+    links = _none_of(LinkState) | {_OFF: 0}
     for link in view.links.values():
-        links[link.state._value_] += 1
+        is_off = link.state is not LinkState.UP and view.is_drained(link)
+        links[_OFF if is_off else link.state._value_] += 1
     drains = _none_of(AdminState) | Counter(each.state.value for each in known.drains.values())
     del drains[AdminState.IN_SERVICE.value]
     heard = {(worth.value,): count for worth, count in known.advertisements_heard.items()}

@@ -20,8 +20,10 @@ _LEVELS = {
 # Of what the id of a mark is that is not a circuit's.
 _FIELDS = {
     Kind.LINK_DOWN: "link_id",
+    Kind.LINK_OFF: "link_id",
     Kind.LINK_UP: "link_id",
     Kind.ROUTER_GONE: "router_id",
+    Kind.ROUTER_OFF: "router_id",
     Kind.ROUTER_BACK: "router_id",
     Kind.DRAINING: "drained_id",
     Kind.DRAINED: "drained_id",

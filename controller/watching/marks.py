@@ -39,8 +39,11 @@ class Kind(Enum):
     """What happened, by the name that clients filter by, and how bad it is."""
 
     LINK_DOWN = ("link_down", Severity.ALARM)
+    # What an operator took out of service first is down for somebody works on it.
+    LINK_OFF = ("link_off", Severity.INFO)
     LINK_UP = ("link_up", Severity.INFO)
     ROUTER_GONE = ("router_gone", Severity.ALARM)
+    ROUTER_OFF = ("router_off", Severity.INFO)
     ROUTER_BACK = ("router_back", Severity.INFO)
     DRAINING = ("draining", Severity.INFO)
     DRAINED = ("drained", Severity.INFO)
@@ -296,7 +299,8 @@ class ViewWatch:
             self._downs[why.cause] += 1
             because = f": {why.text}" if why.text else ""
             text = f"line {link_id} {word}{because}"
-            self._marks.add(at_unix_ms, Kind.LINK_DOWN, link_id, text)
+            kind = Kind.LINK_OFF if self._view.is_drained(now or was) else Kind.LINK_DOWN
+            self._marks.add(at_unix_ms, kind, link_id, text)
         elif is_up and link_id in self._down:
             del self._down[link_id]
             self._marks.add(at_unix_ms, Kind.LINK_UP, link_id, f"line {link_id} is up again")
@@ -308,9 +312,9 @@ class ViewWatch:
         is_heard = now is not None and now.heard
         if was.heard and not is_heard:
             _remember(self._gone, router_id)
-            self._marks.add(
-                at_unix_ms, Kind.ROUTER_GONE, router_id, f"router {router_id} has no session"
-            )
+            drained = (now or was).admin is not AdminState.IN_SERVICE
+            kind = Kind.ROUTER_OFF if drained else Kind.ROUTER_GONE
+            self._marks.add(at_unix_ms, kind, router_id, f"router {router_id} has no session")
         elif is_heard and router_id in self._gone:
             del self._gone[router_id]
             self._marks.add(at_unix_ms, Kind.ROUTER_BACK, router_id, f"router {router_id} is back")

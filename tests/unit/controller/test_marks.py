@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.curtailed import Curtailed
+from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import GridView, RouterView
 from controller.watching.marks import (
@@ -94,6 +95,17 @@ def test_a_mark_of_a_line_says_why_it_is_down() -> None:
     )
     assert [mark.text for mark in marks.after(0)] == ["line r1-r2 is down: no carrier"]
     assert downs == {DownCause.CARRIER_LOST: 1}
+
+
+def test_what_is_taken_out_of_service_first_may_go_without_an_alarm() -> None:
+    marks = Marks()
+    watch = ViewWatch(marks, Counter())
+    drained = view(LinkState.UP).with_admin(["r1"], AdminState.DRAINED)
+    watch.look(drained, 5)
+    watch.look(view(LinkState.DOWN, heard=False).with_admin(["r1"], AdminState.DRAINED), 6)
+    watch.look(drained, 7)
+    assert kinds(marks) == ["link_off", "router_off", "link_up", "router_back"]
+    assert marks.newest_alarm == 0
 
 
 def view(state: LinkState, *, heard: bool = True, version: int = 1) -> GridView:

@@ -12,6 +12,7 @@ from controller.tallies import Computation, Outcome
 from controller.watching.meter_look import MeterLook
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
+from digitalgrid.model import DownCause
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import LinkMeter, RouterMeters
 from tests.support.metrics import labels_that_differ, scraped
@@ -204,3 +205,18 @@ async def test_a_store_that_cannot_tell_its_size_is_said_once(
             await look.look()
             assert look.room is None
     assert caplog.text.count("gone") == 1
+
+
+@in_loop
+async def test_a_line_that_went_down_is_counted_by_why_and_one_that_is_drained_is_off() -> None:
+    async with metered() as (api, port):
+        await api.client.drain(pb.DrainRequest(id="r3-r4"))
+        await api.client.wait_until_drained("r3-r4")
+        for line in ("r2-r4", "r3-r4"):
+            api.grid.cut(line)
+        await until(lambda: api.runtime.tallies.line_downs[DownCause.CARRIER_LOST] == 2)
+        figures = await fresh(port)
+        assert of(figures, "link_failures_total", cause="carrier_lost") == 2
+        assert of(figures, "link_failures_total", cause="silent") == 0
+        assert of(figures, "links", state="down") == of(figures, "links", state="off") == 1
+        assert of(figures, "routers", state="off") == 0
