@@ -412,9 +412,37 @@ def test_a_file_of_the_page_that_is_missing_is_said_to_be(
     page.goto(controller.address)
     expect(page.get_by_role("alert")).to_contain_text("did not come")
     page.unroute_all()
-    page.get_by_role("link", name="Load it again").click()
+    page.get_by_role("link", name="load it again").click()
     wait_until_drawn(page)
     expect(page.locator("#missing")).to_be_hidden()
+
+
+def test_a_file_that_never_comes_is_asked_for_a_few_times_and_not_for_ever(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page("about:blank")
+    page.clock.install()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/page/views/timeline.js", lambda route: route.abort("timedout"))
+    page.goto(controller.address)
+    for tries in ("2", "3"):
+        page.wait_for_function(f"sessionStorage.getItem('dgc-loaded-again') === '{tries}'")
+        expect(page.get_by_role("alert")).to_contain_text("install the controller anew")
+        with page.expect_event("requestfailed"):
+            page.clock.run_for(25_000)
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.clock.run_for(3_600_000)
+    assert sum("timeline.js" in url for url in asked) == 4
+    # Who loads it by hand is told at once, and once it has come whole it is tried anew.
+    page.get_by_role("link", name="load it again").click()
+    expect(page.get_by_role("alert")).to_contain_text("did not come")
+    page.clock.run_for(3_600_000)
+    assert sum("timeline.js" in url for url in asked) == 5
+    page.unroute_all()
+    page.get_by_role("link", name="load it again").click()
+    wait_until_drawn(page)
+    assert page.evaluate("sessionStorage.getItem('dgc-loaded-again')") is None
 
 
 @pytest.mark.parametrize("lost", ["views/timeline.js", "style/base.css"])
