@@ -122,9 +122,9 @@ def _power_request(*, over_link_ids: tuple[str, ...], **wanted: Any) -> "pb.Powe
 @click.option(
     "--until",
     "until_unix_ns",
-    type=MomentType(),
+    type=MomentType(to_come=True),
     metavar="TIME",
-    help="Released by itself then: 2026-12-01T06:00, or in seconds since 1970.  [default: never]",
+    help="Released by itself then: 2026-12-01T06:00, in seconds since 1970, or 10m, from now.  [default: never]",
 )
 @click.option("--wait", is_flag=True, help="Returns only when the power has arrived.")
 @common

@@ -1,14 +1,13 @@
 """``dgctl events``: what happened that an operator acts on, of the last quarter of an hour, and as it comes."""
 
 import sys
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from dgctl.formats import Format
-from dgctl.options import DurationType, Settings, common, complete_avoidable, pass_settings
+from dgctl.options import MomentType, Settings, common, complete_avoidable, pass_settings
 from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_MS
 
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--since",
-    "since_ns",
-    type=DurationType(),
-    metavar="DURATION",
-    help="Only of so long ago, such as 5m.  [default: all that is kept, 15 minutes]",
+    "since_unix_ns",
+    type=MomentType(),
+    metavar="TIME",
+    help="Only from then on: 5m, ago, or 2026-12-01T06:00.  [default: all that is kept, 15 minutes]",
 )
 @click.option("--last", type=click.IntRange(min=1, max=10_000), help="Only so many, the newest.")
 @click.option("--watch", is_flag=True, help="Goes on with what comes, until interrupted.")
@@ -50,7 +49,7 @@ def events(
     settings: Settings,
     kinds: tuple[str, ...],
     ids: tuple[str, ...],
-    since_ns: int | None,
+    since_unix_ns: int | None,
     last: int | None,
     watch: bool,
 ) -> None:
@@ -60,7 +59,7 @@ def events(
     """
     from digitalgrid.v1 import northbound_pb2 as pb
 
-    since_ms = (time.time_ns() - since_ns) // NS_PER_MS if since_ns is not None else 0
+    since_ms = (since_unix_ns or 0) // NS_PER_MS
     asked = pb.WatchEventsRequest(
         kinds=kinds, ids=ids, since_unix_ms=since_ms, last=last or 0, only_known=not watch
     )

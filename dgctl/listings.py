@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dgctl.formats import Format
-from dgctl.options import DurationType, Settings, common, pass_settings
+from dgctl.options import MomentType, Settings, common, pass_settings
 from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_S
 
@@ -244,17 +244,17 @@ def meters(
 )
 @click.option(
     "--since",
-    "since_ns",
-    type=DurationType(),
-    metavar="DURATION",
-    help="Only what ended within so long, such as 15m.  [default: all]",
+    "since_unix_ns",
+    type=MomentType(),
+    metavar="TIME",
+    help="Only what ended then or later: 2026-12-01T06:00, in seconds since 1970, or 15m, ago.  [default: all]",
 )
 @click.option(
     "--until",
-    "until_ns",
-    type=DurationType(),
-    metavar="DURATION",
-    help="Only what ended longer ago than this, such as 5m: with --since, a time between the two.  [default: all]",
+    "until_unix_ns",
+    type=MomentType(),
+    metavar="TIME",
+    help="Only what ended before then, written likewise.  [default: all]",
 )
 @_listing_options
 @common
@@ -263,8 +263,8 @@ def registers(
     settings: Settings,
     circuit_id: int | None,
     request_id: str,
-    since_ns: int | None,
-    until_ns: int | None,
+    since_unix_ns: int | None,
+    until_unix_ns: int | None,
     columns: str,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
@@ -278,14 +278,12 @@ def registers(
     from dgctl import register_tables
     from digitalgrid.v1 import northbound_pb2 as pb
 
-    if since_ns is not None and until_ns is not None and since_ns <= until_ns:
+    since_unix_ns, until_unix_ns = since_unix_ns or 0, until_unix_ns or 0
+    if until_unix_ns and since_unix_ns >= until_unix_ns:
         raise click.UsageError("--since must be longer ago than --until: nothing ends in between")
-    if watch and until_ns is not None:
+    if watch and until_unix_ns:
         raise click.UsageError("--watch shows what ends from now on, and --until leaves that out")
     view = _view(register_tables.REGISTERS, settings.output, columns, sort, filters)
-    now_ns = time.time_ns()
-    since_unix_ns = now_ns - since_ns if since_ns is not None else 0
-    until_unix_ns = now_ns - until_ns if until_ns is not None else 0
     known: dict[tuple[int, int], pb.FinalRegister] = {}
 
     def look(from_unix_ns: int) -> None:

@@ -1,6 +1,7 @@
 """Options that every verb takes, and values as people write them."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -92,44 +93,72 @@ class FractionType(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+_NOW = "dgctl.now_unix_ns"
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?P<unit>[smhd])")
+
+
+def _duration_ns(text: str) -> int | None:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    return round(float(match["number"]) * _UNITS_S[match["unit"]] * NS_PER_S)
 
 
 class DurationType(click.ParamType[int]):
     """``90s``, ``10m``, ``2h`` or ``1d``; as nanoseconds."""
 
     name = "duration"
-    _DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?P<unit>[smhd])")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = self._DURATION.fullmatch(str(value).strip())
-        duration_ns = (
-            round(float(match["number"]) * _UNITS_S[match["unit"]] * NS_PER_S) if match else 0
-        )
+        duration_ns = _duration_ns(str(value)) or 0
         if not 0 < duration_ns < 2**63:
             self.fail(f"{value!r} is no duration; write it like 90s, 10m or 2h", param, ctx)
         return duration_ns
 
 
 class MomentType(click.ParamType[int]):
-    """``2026-12-01T06:00`` by this machine's clock, or seconds since 1970; as nanoseconds since then."""
+    """``2026-12-01T06:00`` by this machine's clock, seconds since 1970, or a duration: so long ago, or from now where
+    it is of what is to come; as nanoseconds since 1970.
+    """
 
     name = "time"
 
+    def __init__(self, *, to_come: bool = False) -> None:
+        self._sign, self._words = (1, "from now") if to_come else (-1, "ago")
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value).strip()
-        try:
-            is_count = text.isascii() and text.isdigit()
-            moment_s = int(text) if is_count else int(datetime.fromisoformat(text).timestamp())
-        except (ValueError, OverflowError, OSError):
-            moment_s = 0
-        if not 0 < moment_s * NS_PER_S < 2**63:
+        duration_ns = _duration_ns(text)
+        if duration_ns is None:
+            moment_ns = _by_clock_unix_ns(text) or 0
+        else:
+            moment_ns = _now_unix_ns(ctx) + self._sign * duration_ns
+        if not 0 < moment_ns < 2**63:
             self.fail(
-                f"{value!r} is no time; write it like 2026-12-01T06:00, or in seconds since 1970",
+                f"{value!r} is no time; write it like 2026-12-01T06:00, in seconds since 1970, or like 15m,"
+                f" which is so long {self._words}",
                 param,
                 ctx,
             )
-        return moment_s * NS_PER_S
+        return moment_ns
+
+
+def _by_clock_unix_ns(text: str) -> int | None:
+    try:
+        is_count = text.isascii() and text.isdigit()
+        moment_s = int(text) if is_count else int(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment_s * NS_PER_S
+
+
+def _now_unix_ns(ctx: click.Context | None) -> int:
+    """The same for all moments of a command."""
+    now_unix_ns = time.time_ns()
+    return now_unix_ns if ctx is None else int(ctx.meta.setdefault(_NOW, now_unix_ns))
 
 
 # As wide as the API's.

@@ -91,9 +91,16 @@ def _shortfalls(circuit: pb.Circuit) -> Columns:
     return table
 
 
-def _hold(hold: pb.CircuitHold) -> str:
-    word = pb.HoldState.Name(hold.state).removeprefix("HOLD_STATE_").lower()
-    return f"{word}; kept until {format_unix_ns(hold.until_unix_ns)} unless activated"
+def _hold(circuit: pb.Circuit) -> str:
+    """What became of it; a hold that was released before it was activated stays "held" in the API."""
+    until = format_unix_ns(circuit.hold.until_unix_ns)
+    if circuit.hold.state == pb.HOLD_STATE_ACTIVATED:
+        return "activated"
+    if circuit.hold.state == pb.HOLD_STATE_EXPIRED:
+        return f"expired at {until}; nobody had activated it"
+    if circuit.state in circuit_tables.ENDED or not circuit.admin_up:
+        return "released before anybody activated it"
+    return f"held; kept until {until} unless activated"
 
 
 def _links(links: Sequence[pb.PathLink], title: str) -> Columns:
@@ -125,7 +132,7 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
     if circuit.owner:
         yield "owner", circuit.owner
     if circuit.HasField("hold"):
-        yield "hold", _hold(circuit.hold)
+        yield "hold", _hold(circuit)
     if circuit.HasField("until_unix_ns"):
         yield "until", f"{format_unix_ns(circuit.until_unix_ns)}; then it ends by itself"
     yield "generation", str(circuit.generation)

@@ -158,6 +158,7 @@ def test_a_hold_is_shown_and_activated(open_page: Open, address: str, client: Po
         f"() => {{ const told = ({scene})(); return told[0] === {lines} && told[1] === 0; }}"
     )
     assert page.evaluate(scene)[3] > 0
+    expect(card.get_by_text("activated", exact=True)).to_be_visible()
 
 
 def test_a_line_is_drained_by_keys_alone(

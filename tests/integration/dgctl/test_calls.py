@@ -1,12 +1,14 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import Parse, ParseDict
 
+from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.answers import TOPOLOGY, rows
 
@@ -192,18 +194,36 @@ def test_a_hold_is_asked_for_and_shown_with_its_owner(
     assert controller.requests[-1].request.hold.ttl_ms == 90_000
     circuit = make_circuit()
     circuit.owner = "ann@home trade.py"
-    circuit.hold.state = pb.HOLD_STATE_EXPIRED
+    circuit.hold.state, circuit.state = pb.HOLD_STATE_EXPIRED, pb.CIRCUIT_STATE_WITHDRAWN
     circuit.hold.until_unix_ns = 125_000_000
     controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
     until = "1970-01-01 00:00:00.125 UTC"
     assert {
         "owner ann@home trade.py",
-        f"hold expired; kept until {until} unless activated",
+        f"hold expired at {until}; nobody had activated it",
     } < set(rows(dgctl("get", "7").stdout))
     dgctl(*words, "--over", "r1-r2", "--over", "r2-r3")
     assert controller.requests[-1].request.explicit_route.link_ids == ["r1-r2", "r2-r3"]
     in_vain = dgctl(*words, "--hold-for", "30s", "--wait")
     assert in_vain.exit_code == 2 and "--wait" in in_vain.stderr
+
+
+def test_a_hold_says_what_became_of_it(dgctl: Any, controller: Any, make_circuit: Any) -> None:
+    until = "1970-01-01 00:00:00.125 UTC"
+    held, activated = pb.HOLD_STATE_HELD, pb.HOLD_STATE_ACTIVATED
+    reserved, withdrawn = pb.CIRCUIT_STATE_RESERVED, pb.CIRCUIT_STATE_WITHDRAWN
+    released = "hold released before anybody activated it"
+    for hold, state, admin_up, words in (
+        (held, reserved, True, f"hold held; kept until {until} unless activated"),
+        (held, reserved, False, released),
+        (held, withdrawn, False, released),
+        (activated, pb.CIRCUIT_STATE_ACTIVE, True, "hold activated"),
+    ):
+        circuit = make_circuit()
+        circuit.state, circuit.admin_up = state, admin_up
+        circuit.hold.state, circuit.hold.until_unix_ns = hold, 125_000_000
+        controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
+        assert words in rows(dgctl("get", "7").stdout)
 
 
 def test_an_end_is_asked_for_as_a_time_and_shown(
@@ -215,6 +235,10 @@ def test_an_end_is_asked_for_as_a_time_and_shown(
     for text in ("2033-05-18T03:33:20+00:00", "2000000000"):
         dgctl(*words, "--until", text)
         assert controller.requests[-1].request.until_unix_ns == 2 * 10**18
+    began_unix_ns = time.time_ns()
+    dgctl(*words, "--until", "10m")
+    in_ten_minutes = controller.requests[-1].request.until_unix_ns - 600 * NS_PER_S
+    assert began_unix_ns < in_ten_minutes < time.time_ns()
     dgctl("batch", "-", stdin="requests:\n  - {sink_id: town, power_w: 1e6, until_unix_ns: 7}\n")
     assert controller.requests[-1].requests[0].until_unix_ns == 7
     for text in ("tomorrow", "0", "-5", "9" * 30, "2033-13-01"):

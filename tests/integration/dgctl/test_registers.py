@@ -113,3 +113,6 @@ def test_a_time_has_two_ends_and_they_stand_in_order(dgctl: Any, controller: Any
     assert refused.exit_code == 2
     assert "--since must be longer ago than --until" in refused.stderr
     assert len(controller.requests) == 1
+    dgctl("--since", "1999999999", "--until", "2033-05-18T03:33:20+00:00")
+    asked = controller.requests[-1]
+    assert (asked.since_unix_ns, asked.until_unix_ns) == (1_999_999_999 * NS_PER_S, 2 * 10**18)

@@ -36,11 +36,11 @@ export function CircuitCard({ row }) {
     <${Life} whole=${whole} />
     <${Missing} row=${row} whole=${whole} />
     <${Shortfalls} of=${whole?.shortfalls} />
-    <${Facts} of=${[["Request", row.request_id], ["Owner", whole?.owner], ["Hold", hold(whole?.hold)], ["Ends by itself", moment(Number(whole?.until_unix_ns ?? 0) / 1e6)], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
+    <${Facts} of=${[["Request", row.request_id], ["Owner", whole?.owner], ["Hold", hold(whole?.hold, released)], ["Ends by itself", moment(Number(whole?.until_unix_ns ?? 0) / 1e6)], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
     <${Audit} subjects=${[String(row.circuit_id), row.request_id]} />
     <div class="actions">
-      ${isHeld(whole) && html`<button disabled=${released} onClick=${() => open("activate", { id: String(row.circuit_id) })}>Activate…</button>`}
-      <button disabled=${released || isHeld(whole)} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>
+      ${isHeld(whole, released) && html`<button onClick=${() => open("activate", { id: String(row.circuit_id) })}>Activate…</button>`}
+      <button disabled=${released || isHeld(whole, released)} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>
       <button class="danger" disabled=${released} onClick=${() => open("release", { id: String(row.circuit_id) })}>Release…</button>
     </div>`;
 }
@@ -167,11 +167,16 @@ function Shortfalls({ of }) {
   return html`<h3>When it got less</h3><${Facts} figures of=${rows} />`;
 }
 
-const isHeld = (whole) => enumWord(whole?.hold?.state, "HOLD_STATE") === "held";
+const isHeld = (whole, released) => !released && enumWord(whole?.hold?.state, "HOLD_STATE") === "held";
 
-function hold(of) {
+/** One that was released before it was activated stays "held" in the API. */
+function hold(of, released) {
   if (!of) return "";
-  return `${enumWord(of.state, "HOLD_STATE")}, kept until ${moment(Number(of.until_unix_ns) / 1e6)} unless activated`;
+  const until = moment(Number(of.until_unix_ns) / 1e6);
+  const word = enumWord(of.state, "HOLD_STATE");
+  if (word === "expired") return `expired ${until}, nobody had activated it`;
+  if (word !== "held") return word;
+  return released ? "released before anybody activated it" : `held, kept until ${until} unless activated`;
 }
 
 /** Of an hour's energy a fault takes very little. */
