@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -23,6 +24,8 @@ from topologies import emulator
 
 # Of one section (s): however slow a machine is.
 _PATIENCE_S = 100.0
+# What a page promises that it takes (s): its commands, and the start of its network.
+_PROMISED_S = {"docs/tutorial.md": 600.0}
 # What is shown and cannot be tried here.
 _MOST_SKIPPED = 6
 BLOCKS = all_blocks("sh")
@@ -41,6 +44,7 @@ def test_little_is_only_shown() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: name_of(page[0][0].page))
 def test_every_command_of_a_page_works(page: list[list[Block]], tmp_path: Path) -> None:
     """In the order of the page; ids of circuits are those that it has by then."""
+    began_s, name = time.monotonic(), name_of(page[0][0].page)
     saved = [block for block in blocks(page[0][0].page) if block.file]
     there = [section for section in page if "alone" not in section[0].words]
     if there:
@@ -54,6 +58,9 @@ def test_every_command_of_a_page_works(page: list[list[Block]], tmp_path: Path) 
             house = _house(tmp_path / str(number), saved)
             with networks_end_with_us(house), _networks_stopped(house):
                 _try(section, house, {})
+    spent_s = time.monotonic() - began_s
+    sys.stdout.write(f"all commands of {name} are done after {spent_s:.0f} s\n")
+    assert spent_s <= _PROMISED_S.get(name, spent_s)
 
 
 def _house(directory: Path, saved: list[Block]) -> Path:
