@@ -211,11 +211,12 @@ _TRACE = click.option(
 TIMEOUT_OPTION = click.option(
     "--timeout",
     "timeout_s",
+    envvar="DGCTL_TIMEOUT",
     type=FiniteRange(min=0, min_open=True, max=_MOST_TIMEOUT_S),
     metavar="SECONDS",
     callback=_remember,
     expose_value=False,
-    help="How long to wait for an answer.  [default: 10]",
+    help="How long to wait for an answer (or DGCTL_TIMEOUT).  [default: 10]",
 )
 
 

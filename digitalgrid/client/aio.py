@@ -11,7 +11,7 @@ class AsyncPowerClient(AsyncClient[Connection, PowerConversations]):
 
     def __init__(self, server: str = DEFAULT_SERVER, *, timeout_s: float = DEFAULT_TIMEOUT_S):
         super().__init__(server, timeout_s, Connection, channel_options, who_asks())
-        self._talk = PowerConversations(self._servers)
+        self._talk = PowerConversations(self._servers, timeout_s)
 
     request_power = awaited(PowerConversations.request_power)
     batch_request_power = awaited(PowerConversations.batch_request_power)

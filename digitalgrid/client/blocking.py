@@ -19,7 +19,7 @@ class PowerClient(BlockingClient[Connection, PowerConversations]):
 
     def __init__(self, server: str = DEFAULT_SERVER, *, timeout_s: float = DEFAULT_TIMEOUT_S):
         super().__init__(server, timeout_s, Connection, channel_options, who_asks())
-        self._talk = PowerConversations(self._servers)
+        self._talk = PowerConversations(self._servers, timeout_s)
 
     request_power = asked(PowerConversations.request_power)
     batch_request_power = asked(PowerConversations.batch_request_power)

@@ -24,7 +24,6 @@ from digitalgrid.client.conversation import (
     ask,
     rows,
 )
-from digitalgrid.client.defaults import DEFAULT_TIMEOUT_S
 from digitalgrid.client.errors import ControllerUnreachable
 from digitalgrid.client.servers import Servers
 from digitalgrid.client.topology_view import TopologyView
@@ -33,10 +32,11 @@ from digitalgrid.v1 import northbound_pb2 as pb
 
 
 class PowerConversations:
-    """Of a client of these servers."""
+    """Of a client of these servers, who waits for ``timeout_s`` where a call says nothing else."""
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: Servers, timeout_s: float) -> None:
         self._servers = servers
+        self._timeout_s = timeout_s
 
     def request_power(self, request: pb.PowerRequest) -> Conversation[pb.RequestPowerResponse]:
         """Returns once the decision is durable; :meth:`wait_until_active` waits for the power itself."""
@@ -138,7 +138,7 @@ class PowerConversations:
         return Stream(lambda to: to.power.WatchCircuits, request, read, timeout_s)
 
     def wait_until_active(
-        self, circuit_ids: Iterable[int], *, timeout_s: float = DEFAULT_TIMEOUT_S
+        self, circuit_ids: Iterable[int], *, timeout_s: float | None = None
     ) -> Conversation[tuple[pb.Circuit, ...]]:
         """Returns the circuits once their sinks have power. Raises NotActive where they do not get it."""
         wait = ActivationWait(circuit_ids)
@@ -205,9 +205,7 @@ class PowerConversations:
         answer: pb.ReadAuditResponse = yield from ask(lambda to: to.operations.ReadAudit, request)
         return list(answer.entries)
 
-    def wait_until_drained(
-        self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> Conversation[None]:
+    def wait_until_drained(self, id_: str, *, timeout_s: float | None = None) -> Conversation[None]:
         """Returns once no router holds a hop at a link or router. Raises NotDrained where that does not come."""
         yield from self._wait(self.watch_topology, DrainWait(id_), timeout_s)
 
@@ -215,9 +213,10 @@ class PowerConversations:
         self,
         watch: Callable[..., Stream[Any]],
         wait: ActivationWait | DrainWait,
-        timeout_s: float,
+        timeout_s: float | None,
     ) -> Conversation[None]:
         """Until one of the words is enough, whoever of several controllers says it."""
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         deadline_s = time.monotonic() + timeout_s
         while True:
             left_s = max(0.0, deadline_s - time.monotonic())

@@ -8,6 +8,12 @@ from click.testing import CliRunner, Result
 from dgctl import main
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.answers import DRAINING, METERS, TOPOLOGY, WHAT_IF
+from tests.support.patience import PATIENCE_S
+
+
+@pytest.fixture(autouse=True)
+def as_patient_as_tests_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DGCTL_TIMEOUT", str(PATIENCE_S))
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from digitalgrid.client import (
 )
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
+from tests.support.patience import PATIENCE_S
 from tests.support.wire import Wire
 
 REQUEST = power_request(
@@ -275,7 +277,7 @@ def test_waits_until_all_circuits_are_active(
     ("state", "circuit_ids", "timeout_s", "words"),
     [
         (pb.CIRCUIT_STATE_FAILED, [1], 5.0, "ended before power arrived: 1 is .*FAILED .no path"),
-        (pb.CIRCUIT_STATE_STAGING, [1], 0.2, "not all ACTIVE after 0.2 s: 1 is .*STAGING"),
+        (pb.CIRCUIT_STATE_STAGING, [1], 0.2, "not all ACTIVE after .* s: 1 is .*STAGING"),
         (pb.CIRCUIT_STATE_ACTIVE, [1, 9], 5.0, "circuits 1, 9 are no longer known"),
     ],
 )
@@ -290,6 +292,12 @@ def test_says_why_a_circuit_did_not_become_active(
 ) -> None:
     watch = OpenWatch(_event(make_circuit(1, state, reason="no path")), SNAPSHOT_DONE)
     controller.answers["WatchCircuits"] = watch
-    with pytest.raises(NotActive, match=words):
-        _wait(controller.server, circuit_ids, flavour, timeout_s)
+    said = ""
+    # On a busy machine nothing may be heard within a short time.
+    while not re.search(words, said) and timeout_s < PATIENCE_S:
+        with pytest.raises(NotActive) as caught:
+            _wait(controller.server, circuit_ids, flavour, timeout_s)
+        said = str(caught.value)
+        timeout_s *= 5
     watch.closed.set()
+    assert re.search(words, said)

@@ -29,6 +29,7 @@ from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, read_meters
+from tests.support.patience import PATIENCE_S
 from tests.support.turns import MAX_TURN_S, in_short_turns
 
 LINK = RouteLink("r1-r2", "r1", "r2", 1040.0, 1030.0, 0.05, 0.5, 20_000.0)
@@ -238,6 +239,6 @@ async def test_the_client_goes_through_all_pages_by_itself() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(power, "all_circuits", few)
             listed = await api.client.list_circuits()
-            with PowerClient(api.address) as client:
+            with PowerClient(api.address, timeout_s=PATIENCE_S) as client:
                 blocking = await asyncio.to_thread(client.list_circuits)
         assert ids(listed) == ids(blocking) == [1, 2, 3, 4, 5]
