@@ -6,13 +6,14 @@ advertisements, which are the largest, are in :mod:`digitalgrid.convert_lsa`.
 
 from collections.abc import Iterable
 from itertools import islice
+from math import inf
 
 import msgspec
 
 from digitalgrid.limits import (
     MAX_POWER_W,
 )
-from digitalgrid.message_checks import check_ids, require
+from digitalgrid.message_checks import are_ids, check_ids, require
 from digitalgrid.model import (
     ElectionId,
     HopSnapshot,
@@ -92,45 +93,70 @@ def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
 
     Powers may exceed what a source or load can have by the losses of their way.
     """
-    where = f"hop of circuit {message.circuit_id} generation {message.generation}"
-    if not message.circuit_id or not message.generation:
+    hop = hop_from_pb_unchecked(message)
+    if not _is_hop(hop):
+        _say_what_is_wrong(hop)
+    return hop
+
+
+def _is_hop(hop: HopSnapshot) -> bool:
+    """Whether nothing of it is wrong, at once: routers' tables have very many, and are read again and again."""
+    return (
+        hop.circuit_id > 0
+        and hop.generation > 0
+        and are_ids(hop.source_id, hop.ingress_link_id)
+        and are_ids(hop.load_id, hop.egress_link_id)
+        and 0.0 < hop.power_w < inf
+        and 0.0 < hop.ingress_power_w < inf
+        and 0.0 < hop.egress_power_w < inf
+        and 0.0 < hop.received_power_w < inf
+        and 0.0 <= hop.floor_w < inf
+        and 0.0 <= hop.trickle_w < inf
+        and 0.0 <= hop.asked_w < inf
+        and (hop.standby or not hop.shared_standby)
+    )
+
+
+def _say_what_is_wrong(hop: HopSnapshot) -> None:
+    where = f"hop of circuit {hop.circuit_id} generation {hop.generation}"
+    if not hop.circuit_id or not hop.generation:
         raise ValueError(f"{where}: circuit_id and generation must be 1 or more")
     for side, names in (
-        ("ingress", (message.source_id, message.ingress_link_id)),
-        ("egress", (message.load_id, message.egress_link_id)),
+        ("ingress", (hop.source_id, hop.ingress_link_id)),
+        ("egress", (hop.load_id, hop.egress_link_id)),
     ):
         if not any(names):
             raise ValueError(f"{where}: {side} names neither a link nor a cell's source or load")
         check_ids(where, side, [name for name in names if name])
     for field in ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"):
-        require(where, field, getattr(message, field), above=0.0)
+        require(where, field, getattr(hop, field), above=0.0)
     for field in ("floor_w", "trickle_w", "asked_w"):
-        require(where, field, getattr(message, field), at_least=0.0)
-    if message.shared_standby and not message.standby:
+        require(where, field, getattr(hop, field), at_least=0.0)
+    if hop.shared_standby and not hop.standby:
         raise ValueError(f"{where}: shared_standby, and no standby")
-    return hop_from_pb_unchecked(message)
 
 
 def hop_from_pb_unchecked(message: southbound_pb.HopSnapshot) -> HopSnapshot:
     """For a receiver that checks each hop itself, to answer for each by itself."""
+    # By position: tables have very many of them.
     return HopSnapshot(
-        circuit_id=message.circuit_id,
-        generation=message.generation,
-        admission_seq=message.admission_seq,
-        power_w=message.power_w,
-        ingress_power_w=message.ingress_power_w,
-        egress_power_w=message.egress_power_w,
-        received_power_w=message.received_power_w,
-        source_id=message.source_id,
-        ingress_link_id=message.ingress_link_id,
-        load_id=message.load_id,
-        egress_link_id=message.egress_link_id,
-        standby=message.standby,
-        priority=message.priority,
-        floor_w=message.floor_w,
-        trickle_w=message.trickle_w,
-        asked_w=message.asked_w,
-        shared_standby=message.shared_standby,
+        message.circuit_id,
+        message.generation,
+        message.admission_seq,
+        message.power_w,
+        message.ingress_power_w,
+        message.egress_power_w,
+        message.received_power_w,
+        message.source_id,
+        message.ingress_link_id,
+        message.load_id,
+        message.egress_link_id,
+        message.standby,
+        message.priority,
+        message.floor_w,
+        message.trickle_w,
+        message.asked_w,
+        message.shared_standby,
     )
 
 

@@ -23,6 +23,15 @@ def check_ids(where: str, field: str, ids: list[str]) -> None:
         seen.add(name)
 
 
+def are_ids(one: str, other: str) -> bool:
+    """Whether one or both are there, are ids, and differ."""
+    return (
+        one != other
+        and (not one or _ID.fullmatch(one) is not None)
+        and (not other or _ID.fullmatch(other) is not None)
+    )
+
+
 def require(
     where: str,
     field: str,
