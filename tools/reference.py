@@ -32,7 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PROTOS = ROOT / "proto"
 API = (
     *("v1/northbound", "v1/southbound", "v1/power_link"),
-    *("market/v1/market", "market/v1/ledger_service", "market/v1/ledger"),
+    *(
+        "market/v1/market",
+        "market/v1/ledger_service",
+        "market/v1/meter_service",
+        "market/v1/ledger",
+    ),
 )
 _PACKAGES = (
     "gRPC; the files are in `proto/`. Package `digitalgrid.v1` is that of the controller and of routers,"

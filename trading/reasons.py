@@ -457,6 +457,92 @@ class MarketReason(ExplainedReason):
         "tolls of the path are beyond 9 of the currency per kWh, or its losses can cost more than 64 bits hold",
         "have the operator mend `cost_per_mwh` of the lines of the path",
     )
+    # Of meters that have keys of their own, and the log that they are registered with.
+    METER_NOT_REGISTERED = (
+        "METER_NOT_REGISTERED",
+        _PRECONDITION,
+        "meter_id",
+        "the meter has a key, and that has not said that it trades here; or it does so from a later time on, or is"
+        " about to leave",
+        "register it: `dgctl market meter register`; with the release of the market that has it, if one has",
+    )
+    METER_REGISTERED = (
+        "METER_REGISTERED",
+        _EXISTS,
+        "",
+        "the meter is registered here already",
+        "nothing is to be done; `dgctl market meter show` says since when",
+    )
+    METER_BUSY = (
+        "METER_BUSY",
+        _PRECONDITION,
+        "meter_id",
+        "something of the meter waits, or is agreed, for an interval that is not over",
+        "cancel what waits, and release it once the interval is over",
+    )
+    METER_HAS_NO_KEY = (
+        "METER_HAS_NO_KEY",
+        _PRECONDITION,
+        "meter_id",
+        "no meter that may be moved has this key, or no key is known of the meter",
+        "have the operator add the `public_key` of the meter to the market's file",
+    )
+    CERTIFICATE_UNFIT = (
+        "CERTIFICATE_UNFIT",
+        _INVALID,
+        "",
+        "what the meter has signed cannot be read, is of another log, of no epoch, or of a time before its release",
+        "have the meter's key sign anew, for this market's log",
+    )
+    BAD_METER_SIGNATURE = (
+        "BAD_METER_SIGNATURE",
+        _DENIED,
+        "",
+        "the meter's own key has not signed this",
+        "sign with the key whose public half the market has: only who has it moves the meter",
+    )
+    EPOCH_NOT_NEXT = (
+        "EPOCH_NOT_NEXT",
+        _PRECONDITION,
+        "",
+        "the epoch is not the one after that which was released last, or not the one that is to end",
+        "see `dgctl market meter show`; a meter that was registered elsewhere needs the release of that market",
+    )
+    RELEASE_MISSING = (
+        "RELEASE_MISSING",
+        _PRECONDITION,
+        "",
+        "the meter has left for another market, which has not released it as far as is shown",
+        "release it there, to this market's log, and give the proof of that",
+    )
+    RELEASE_REPLAYED = (
+        "RELEASE_REPLAYED",
+        _PRECONDITION,
+        "",
+        "the release is of an epoch that is over: the meter was registered here since",
+        "give the release of the market that had the meter last",
+    )
+    RELEASE_OF_ANOTHER = (
+        "RELEASE_OF_ANOTHER",
+        _PRECONDITION,
+        "",
+        "the release is of another meter, or to another market",
+        "release this meter, to this market's log",
+    )
+    RELEASE_FORGED = (
+        "RELEASE_FORGED",
+        _DENIED,
+        "",
+        "the proof of the release does not hold: its entry is not beneath its head, or a signature is not good",
+        "take it from the market that released the meter: `dgctl market meter show --proof`",
+    )
+    LOG_UNKNOWN = (
+        "LOG_UNKNOWN",
+        _DENIED,
+        "",
+        "the release is of a log that this market knows no exchange by, or is signed with a key that it has given up",
+        "have the operator add the log to `known_logs`, if it is another market's; or take the proof anew",
+    )
     METER_GONE = (
         "METER_GONE",
         _PRECONDITION,

@@ -4,8 +4,9 @@ import click
 from click.core import ParameterSource
 
 from dgctl.market.bills import dispute, explain, receipt, resolve, settle
-from dgctl.market.log import log, verify, witness
+from dgctl.market.log import compare, log, verify, witness
 from dgctl.market.looking import balance, book, clear, clearings, position, status, tenders, trades
+from dgctl.market.meters import meter
 from dgctl.market.money import deposit, refund, rotate_key, withdraw
 from dgctl.market.options import signs
 from dgctl.market.tendering import cancel, tender
@@ -33,5 +34,6 @@ for _verb in (
     *(status, tender, tenders, cancel, book, clear, clearings, trades, position),
     *(explain, settle, receipt, dispute, resolve),
     *(balance, deposit, withdraw, refund, log, verify, witness, rotate_key),
+    *(meter, compare),
 ):
     market.add_command(_verb)

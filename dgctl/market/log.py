@@ -13,7 +13,7 @@ from digitalgrid.command_line import EXIT_FAILED, OutputType
 from digitalgrid.units import format_unix_ns
 
 if TYPE_CHECKING:
-    from trading.client import Checked
+    from trading.client import Checked, Comparison
 
 _READABLE = click.Path(dir_okay=False, path_type=Path)
 
@@ -101,9 +101,52 @@ def _show_checked(checked: "Checked") -> None:
         seen,
         f"money: {wording.money(checked.issued_nano)} came in, of which {wording.money(checked.locked_nano)} are in"
         f" {checked.open_escrows} escrows; none was made or lost",
+        *([f"meters: {checked.meters} are registered"] if checked.meters else []),
         table,
     ]
     sys.stdout.write(parts_text(parts, sys.stdout))
+
+
+@click.command()
+@click.argument("first", metavar="LOGFILE", type=_READABLE)
+@click.argument("second", metavar="LOGFILE", type=_READABLE)
+@OUTPUT_OPTION
+@pass_settings
+def compare(settings: Settings, first: Path, second: Path) -> None:
+    """Checks two markets' logs, and names each meter that both have at one time, which neither can tell alone.
+
+    Two copies of one log are to be of one history.
+    """
+    from dgctl.output import write_document
+    from trading.client import compare_logs
+
+    compared = compare_logs(first, second)
+    if settings.output is Format.TABLE:
+        _show_compared(compared)
+    else:
+        import msgspec
+
+        write_document(msgspec.to_builtins(compared), settings.output)
+    if compared.found:
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _show_compared(compared: "Comparison") -> None:
+    from digitalgrid.columns import Columns, parts_text
+
+    first, second = compared.log_ids
+    head = f"the logs {first} and {second} are right; {compared.both} meters have been in both"
+    if not compared.found:
+        sys.stdout.write(parts_text([head, "none of them at one time"], sys.stdout))
+        return
+    table = Columns("meter", ">epochs", ">entries", "registered")
+    for each in compared.found:
+        table.add_row(each.meter, *map(_both, (each.epochs, each.entries)), each.what)
+    sys.stdout.write(parts_text([head, table], sys.stdout))
+
+
+def _both(numbers: tuple[int | None, int | None]) -> str:
+    return ", ".join("-" if each is None else str(each) for each in numbers)
 
 
 @click.command()

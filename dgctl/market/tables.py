@@ -5,10 +5,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from dgctl.market import wording
+from dgctl.market import meter_tables, wording
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
 from digitalgrid.units import PPM, format_duration_ns, format_power, format_unix_ns
 
 Parts = Iterable[Part]
@@ -418,6 +419,9 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.GetSettlementResponse: _settled,
     pb.OpenDisputeResponse: _disputed,
     pb.ResolveDisputeResponse: _disputed,
+    meter_pb.GetMeterResponse: meter_tables.found,
+    meter_pb.RegisterMeterResponse: meter_tables.moved,
+    meter_pb.ReleaseMeterResponse: meter_tables.moved,
     ledger_pb.GetBalanceResponse: _balance,
     ledger_pb.DepositResponse: _moved,
     ledger_pb.WithdrawResponse: _moved,

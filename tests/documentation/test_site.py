@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from digitalgrid.market.v1 import ledger_service_pb2, market_pb2
+from digitalgrid.market.v1 import ledger_service_pb2, market_pb2, meter_service_pb2
 from digitalgrid.v1 import northbound_pb2, southbound_pb2
 from tests.support.documents import ROOT
 
@@ -60,7 +60,7 @@ def test_every_link_leads_somewhere_in_the_site(site: Path) -> None:
 
 def test_every_service_and_call_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "api.html").read_text()
-    for file in (northbound_pb2, southbound_pb2, market_pb2, ledger_service_pb2):
+    for file in (northbound_pb2, southbound_pb2, market_pb2, ledger_service_pb2, meter_service_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             assert service.name in page
             for method in service.methods:

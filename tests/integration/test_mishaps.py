@@ -84,10 +84,14 @@ EXAMPLES = {
     "dgctl market cancel": "o3",
     "dgctl market clear": "--dry-run",
     "dgctl market clearings": "",
+    "dgctl market compare": "{log} {log}",
     "dgctl market deposit": "ann 12.50",
     "dgctl market dispute": "t1 --line energy",
     "dgctl market explain": "t1",
     "dgctl market log": "--help",
+    "dgctl market meter register": "m1 --meter-key {key}",
+    "dgctl market meter release": "m1 --meter-key {key}",
+    "dgctl market meter show": "m1",
     "dgctl market position": "",
     "dgctl market receipt": "t1",
     "dgctl market refund": "t1",
@@ -141,6 +145,10 @@ READS = {
     "dgctl apply": "-f {} --yes",
     "dgctl batch": "{}",
     "dgctl diff": "-f {}",
+    "dgctl market compare": "{} {log}",
+    "dgctl market meter register": "m1 --meter-key {}",
+    "dgctl market meter register --released": "{} m1 --meter-key {key}",
+    "dgctl market meter release": "m1 --meter-key {}",
     "dgctl market tender buy": "--energy 700Wh --limit 0.22 --key {}",
     "dgctl market verify": "{}",
     "dgctl market verify --witnessed": "{} {log}",
@@ -158,6 +166,8 @@ WRITES = {
     "dgc emulate": "--backend local --run-dir {} {grid}",
     "dgc import": "-o {} pandapower:case9",
     "dgctl market log": "{}",
+    "dgctl market meter release": "m1 --meter-key {key} --proof {}",
+    "dgctl market meter show": "m1 --proof {}",
     "dgctl market witness": "{} --key {key}",
     "dgm keygen": "{}",
     "demo": "--output {}",
@@ -179,6 +189,7 @@ TEXTS = {
     "dgctl market cancel": "{} --server 127.0.0.1:9",
     "dgctl market deposit": "ann {} --server 127.0.0.1:9",
     "dgctl market explain": "{} --server 127.0.0.1:9",
+    "dgctl market meter show": "{} --server 127.0.0.1:9",
     "dgctl market tender sell": "--energy {} --limit 0.22 --meter m2",
     "dgctl paths": "--power 1MW --sink town --avoid {}",
     "dgr check-config": "{}",
@@ -287,7 +298,7 @@ def shell(
         "circuits: [{request_id: a, sink_id: town, power_w: 1e6}]\n"
     )
     (tmp_path / "batch.yaml").write_text("requests: [{sink_id: town, power_w: 1e6}]\n")
-    write_new_key(tmp_path / "key")
+    market.answers["GetMeter"].standing.public_key = write_new_key(tmp_path / "key").public_key
     copy(tmp_path / "log")
     return Shell(
         {

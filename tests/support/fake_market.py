@@ -11,10 +11,13 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import ledger_service_pb2_grpc as ledger_services
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1 import market_pb2_grpc as services
+from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
+from digitalgrid.market.v1 import meter_service_pb2_grpc as meter_services
 from digitalgrid.units import NS_PER_S
 from tests.support.ledgers import KEY
 from tests.support.market_receipts import settled
@@ -30,6 +33,7 @@ class FakeMarket(
     services.MarketServiceServicer,
     services.SettlementServiceServicer,
     ledger_services.LedgerServiceServicer,
+    meter_services.MeterServiceServicer,
 ):
     """Answers every call with the message under its name; refuses all while ``refusal`` is set."""
 
@@ -53,7 +57,7 @@ def _unary(method: str) -> Any:
     return handler
 
 
-for _file in (pb, ledger_pb):
+for _file in (pb, ledger_pb, meter_pb):
     for _service in _file.DESCRIPTOR.services_by_name.values():
         for _method in _service.methods:
             if not _method.server_streaming:
@@ -67,6 +71,7 @@ def served() -> Iterator[FakeMarket]:
     services.add_MarketServiceServicer_to_server(fake, server)
     services.add_SettlementServiceServicer_to_server(fake, server)
     ledger_services.add_LedgerServiceServicer_to_server(fake, server)
+    meter_services.add_MeterServiceServicer_to_server(fake, server)
     fake.server = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:
@@ -290,4 +295,34 @@ def usual_answers() -> dict[str, Any]:
         "Withdraw": ledger_pb.WithdrawResponse(seq=9, free_nano=1),
         "Refund": ledger_pb.RefundResponse(seq=10),
         "RotateKey": ledger_pb.RotateKeyResponse(seq=11, log_public_key=KEY.public_key),
+        **_of_meters(KEY.public_key),
+    }
+
+
+def _of_meters(public_key: bytes) -> dict[str, Message]:
+    """One that was released, and is registered again by whoever asks."""
+    left = meter_pb.MeterStanding(
+        meter_id="m1",
+        public_key=public_key,
+        party="ann",
+        epoch=1,
+        registration_seq=4,
+        release_seq=12,
+        released_unix_ns=START_NS,
+        to_log_id=bytes(32),
+    )
+    here = meter_pb.MeterStanding(
+        meter_id="m1",
+        public_key=public_key,
+        party="ann",
+        epoch=2,
+        registered=True,
+        registration_seq=13,
+        not_before_unix_ns=START_NS,
+    )
+    departure = ledger_pb2.MeterDeparture(inclusion=[bytes(32)])
+    return {
+        "GetMeter": meter_pb.GetMeterResponse(standing=left, departure=departure),
+        "RegisterMeter": meter_pb.RegisterMeterResponse(seq=13, standing=here),
+        "ReleaseMeter": meter_pb.ReleaseMeterResponse(seq=12, standing=left, departure=departure),
     }

@@ -235,7 +235,11 @@ class ExchangeWorld:
             made.append(self._drawn(party))
         self.do(
             lambda now_ns: self.market.create(
-                made, now_ns, mandate_holds=True, free=self.ledger.book.balance
+                made,
+                now_ns,
+                mandate_holds=True,
+                free=self.ledger.book.balance,
+                registered=self.ledger.book.registered,
             )
         )
 

@@ -136,6 +136,9 @@ class SimulatedLedger:
     def __init__(self, others: Others) -> None:
         self._others = others
 
+    def registered(self, meter_public_key: bytes) -> int | None:
+        return self._others.ledger.book.registered(meter_public_key)
+
     async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal:
         answer = self._others.call("lock", trade, lambda: self._others.ledger.at_once(asked))
         assert isinstance(answer, Locked | Refusal)

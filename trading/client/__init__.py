@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trading.client.aio import AsyncMarketClient
     from trading.client.blocking import MarketClient
-    from trading.client.checking import BadLog, Checked, check_log
+    from trading.client.checking import BadLog, Checked, Comparison, check_log, compare_logs
     from trading.client.deciding import Undecided
     from trading.client.defaults import DEFAULT_MARKET
+    from trading.client.moving import BadDeparture, departure_text, read_departure
     from trading.client.receipts import BadReceipt, Proved, check_receipt
     from trading.client.signing import Signer
     from trading.client.witnessing import Seen, read_seen, witness_once
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MARKET",
     "AsyncMarketClient",
+    "BadDeparture",
     "BadLog",
     "BadReceipt",
     "Checked",
+    "Comparison",
     "MarketClient",
     "Proved",
     "Seen",
@@ -26,6 +29,9 @@ __all__ = [
     "Undecided",
     "check_log",
     "check_receipt",
+    "compare_logs",
+    "departure_text",
+    "read_departure",
     "read_seen",
     "witness_once",
 ]
@@ -33,9 +39,11 @@ __all__ = [
 # Imported when they are asked for: who only reads help needs no gRPC and no cryptography.
 _MODULES = {
     "AsyncMarketClient": "aio",
+    "BadDeparture": "moving",
     "BadLog": "checking",
     "BadReceipt": "receipts",
     "Checked": "checking",
+    "Comparison": "checking",
     "DEFAULT_MARKET": "defaults",
     "MarketClient": "blocking",
     "Proved": "receipts",
@@ -44,6 +52,9 @@ _MODULES = {
     "Undecided": "deciding",
     "check_log": "checking",
     "check_receipt": "receipts",
+    "compare_logs": "checking",
+    "departure_text": "moving",
+    "read_departure": "moving",
     "read_seen": "witnessing",
     "witness_once": "witnessing",
 }

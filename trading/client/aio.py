@@ -53,6 +53,9 @@ class AsyncMarketClient(AsyncClient[Connection, MarketConversations]):
     withdraw = awaited(MarketConversations.withdraw)
     refund = awaited(MarketConversations.refund)
     rotate_key = awaited(MarketConversations.rotate_key)
+    get_meter = awaited(MarketConversations.get_meter)
+    register_meter = awaited(MarketConversations.register_meter)
+    release_meter = awaited(MarketConversations.release_meter)
     head = awaited(MarketConversations.head)
     consistency = awaited(MarketConversations.consistency)
 

@@ -55,6 +55,9 @@ class MarketClient(BlockingClient[Connection, MarketConversations]):
     withdraw = asked(MarketConversations.withdraw)
     refund = asked(MarketConversations.refund)
     rotate_key = asked(MarketConversations.rotate_key)
+    get_meter = asked(MarketConversations.get_meter)
+    register_meter = asked(MarketConversations.register_meter)
+    release_meter = asked(MarketConversations.release_meter)
     head = asked(MarketConversations.head)
     consistency = asked(MarketConversations.consistency)
 

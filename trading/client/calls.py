@@ -12,6 +12,7 @@ from digitalgrid.client.errors import FieldViolation, RequestRefused
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from digitalgrid.market.v1.market_pb2_grpc import MarketServiceStub, SettlementServiceStub
+from digitalgrid.market.v1.meter_service_pb2_grpc import MeterServiceStub
 
 # Every call is idempotent, so it may be retried: tenders have ids, deposits keys, and what else changes anything says
 # what shall be.
@@ -22,6 +23,7 @@ _RETRIES = {
                 {"service": "digitalgrid.market.v1.MarketService"},
                 {"service": "digitalgrid.market.v1.SettlementService"},
                 {"service": "digitalgrid.market.v1.LedgerService"},
+                {"service": "digitalgrid.market.v1.MeterService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -58,6 +60,7 @@ class Connection:
         self.market = MarketServiceStub(channel)
         self.settlement = SettlementServiceStub(channel)
         self.ledger = LedgerServiceStub(channel)
+        self.meters = MeterServiceStub(channel)
 
 
 def refusal_of(refusal: pb.Refusal) -> RequestRefused:

@@ -19,6 +19,7 @@ from digitalgrid.client.errors import RequestRefused
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
 from trading.client.calls import (
     CLEARINGS,
     ENTRIES,
@@ -29,7 +30,9 @@ from trading.client.calls import (
     refusal_of,
 )
 from trading.client.deciding import is_decided, undecided
+from trading.client.moving import registration_of, release_of
 from trading.client.signing import Signer
+from trading.ledger.keys import SigningKey
 from trading.ledger.mandates import Request
 from trading.reasons import MarketReason
 
@@ -267,6 +270,36 @@ class MarketConversations:
         request = ledger_pb.RotateKeyRequest(key=key or uuid.uuid4().hex)
         return self._ask_signed("RotateKey", lambda to: to.ledger.RotateKey, request)
 
+    def get_meter(self, meter_id: str) -> Conversation[meter_pb.GetMeterResponse]:
+        """Where a meter is registered, and the proof of its release if it has left."""
+        return ask(lambda to: to.meters.GetMeter, meter_pb.GetMeterRequest(meter_id=meter_id))
+
+    def register_meter(
+        self, meter_id: str, key: SigningKey, departure: ledger_pb2.MeterDeparture | None = None
+    ) -> Conversation[meter_pb.RegisterMeterResponse]:
+        """With the meter's own ``key``; ``departure``: of one that comes from another market. Raises BadDeparture."""
+        standing = (yield from self.get_meter(meter_id)).standing
+        said = registration_of(standing, key, (yield from self._log()), departure)
+        request = meter_pb.RegisterMeterRequest(registration=said)
+        return (
+            yield from self._ask_signed(
+                "RegisterMeter", lambda to: to.meters.RegisterMeter, request
+            )
+        )
+
+    def release_meter(
+        self, meter_id: str, key: SigningKey, to_log_id: bytes = b""
+    ) -> Conversation[meter_pb.ReleaseMeterResponse]:
+        """With the meter's own ``key``, for the market of another log; without one it can only come back here. Raises
+        BadDeparture.
+        """
+        standing = (yield from self.get_meter(meter_id)).standing
+        said = release_of(standing, key, (yield from self._log()), to_log_id)
+        request = meter_pb.ReleaseMeterRequest(release=said)
+        return (
+            yield from self._ask_signed("ReleaseMeter", lambda to: to.meters.ReleaseMeter, request)
+        )
+
     def head(self) -> Conversation[ledger_pb.GetHeadResponse]:
         return ask(lambda to: to.ledger.GetHead, ledger_pb.GetHeadRequest())
 
@@ -307,9 +340,12 @@ class MarketConversations:
     def _signed(self, name: str, request: Request, nonces: int = 1) -> Conversation[Request]:
         if self._signer is None:
             raise ValueError(f"{name} is signed by whoever asks for it: give the client a signer")
+        return self._signer.sign(name, request, (yield from self._log()), nonces)
+
+    def _log(self) -> Conversation[bytes]:
         if not self._log_id:
             self._log_id = (yield from self.market()).log_id
-        return self._signer.sign(name, request, self._log_id, nonces)
+        return self._log_id
 
 
 def _get_market(to: Connection) -> Any:

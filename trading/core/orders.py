@@ -107,13 +107,16 @@ class Order(Tender, frozen=True, kw_only=True):
 
 
 class Meter(msgspec.Struct, frozen=True):
-    """Where a party hangs on the network, and how much flows there at most, out of it into the network and back."""
+    """Where a party hangs on the network, and how much flows there at most, out of it into the network and back.
+    ``public_key``: of a meter that has a key of its own, and trades only where that says that it does.
+    """
 
     meter_id: str
     party: str
     router_id: str
     max_injected_w: float = 0.0
     max_drawn_w: float = 0.0
+    public_key: bytes = b""
 
 
 class MarketRules(msgspec.Struct, frozen=True, cache_hash=True):

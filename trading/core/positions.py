@@ -57,6 +57,15 @@ class Positions:
     def of(self, meter_id: str, interval: Interval) -> Position:
         return self._rows.get((meter_id, interval), _NONE)
 
+    def busy(self, meter_id: str, now_ns: int) -> tuple[Interval, Position] | None:
+        """An interval that is not over, of which something of the meter is tendered or agreed; the first, if any."""
+        held = [
+            (interval, position)
+            for (of, interval), position in self._rows.items()
+            if of == meter_id and interval.end_ns > now_ns and position != _NONE
+        ]
+        return min(held, key=lambda each: each[0].start_ns, default=None)
+
     def forecast(self, meter_id: str, interval: Interval, most: Wh) -> None:
         """A source is not expected to give more: it sells no more from now on."""
         self._forecasts[meter_id, interval] = most

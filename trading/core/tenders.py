@@ -1,7 +1,7 @@
 """The desk: takes tenders, numbers them, and refuses what their party may not, or could not keep or pay."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -26,6 +26,16 @@ _NO_DEPOSIT = MicroPerKwh(0)
 # How far a nonce may be above the clock (ns): clients count by the time, and no clock of theirs is wrong by a day. One
 # that is far above would be the party's last word for ever.
 _MAX_NONCE_AHEAD_NS = 86_400 * NS_PER_S
+
+
+# Since when (ns) the meter of a key is registered with this market's log, for intervals that begin then or later; None
+# where it is not.
+Registered = Callable[[bytes], int | None]
+
+
+def nowhere(public_key: bytes) -> int | None:
+    """Where there is no log, no meter is registered."""
+    return None
 
 
 class Standing(msgspec.Struct):
@@ -76,6 +86,7 @@ class Desk:
         funds: Nano,
         cost: Nano,
         beside: Interval | None = None,
+        registered: Registered = nowhere,
     ) -> Taken:
         """The order of a tender; Refused for any that cannot be. Taken or not, its nonce is used up: whoever saw one
         that was refused does not place it later. One that was taken before is answered by its order. Whatever has a
@@ -83,7 +94,7 @@ class Desk:
 
         ``signature_holds`` says whoever knows keys, ``funds`` the ledger: what the party can still lock. ``cost`` is
         the most that the order can come to (see :func:`most_due`). ``beside``: an interval of another length that runs
-        at the same time, if there is one.
+        at the same time, if there is one. ``registered`` is the log's word about meters that have keys.
         """
         if not signature_holds:
             raise Refused(
@@ -103,6 +114,8 @@ class Desk:
         if beside is not None:
             raise _not_alone(tender.interval, beside)
         meter = self._meter_of(tender)
+        if meter.public_key:
+            _check_registered(tender, registered(meter.public_key))
         self._check_room(party, standing)
         if cost > funds:
             raise Refused(
@@ -223,6 +236,19 @@ def _check_nonce(party: str, nonce: int, standing: Standing, now_ns: int) -> Non
         raise Refused(
             MarketReason.STALE_NONCE,
             f"nonce is {nonce}; party {party} has used {standing.nonce}",
+        )
+
+
+def _check_registered(tender: Tender, since_ns: int | None) -> None:
+    if since_ns is None:
+        raise Refused(
+            MarketReason.METER_NOT_REGISTERED,
+            f"meter {tender.meter_id} is not registered with this market's log",
+        )
+    if tender.interval.start_ns < since_ns:
+        raise Refused(
+            MarketReason.METER_NOT_REGISTERED,
+            f"meter {tender.meter_id} is registered for intervals from {since_ns} on",
         )
 
 

@@ -23,6 +23,7 @@ _ADDRESS = bounds(pattern=HOST_AND_PORT)
 _ID = bounds(pattern=ID_PATTERN)
 # Ed25519, as `dgm keygen` prints it.
 _PUBLIC_KEY = bounds(pattern=r"[0-9a-f]{64}")
+_OPTIONAL_KEY = bounds(pattern=r"([0-9a-f]{64})?")
 _PRICE = bounds(minimum=0, maximum=MAX_PRICE)
 _WATTS = bounds(minimum=0, maximum=MAX_POWER_W)
 # A controller holds a circuit for a day at most.
@@ -164,6 +165,8 @@ class MeterConfig:
     load: str = field(default="", metadata=bounds(pattern=f"({ID_PATTERN})?"))
     max_injected_w: float = field(default=0.0, metadata=_WATTS)
     max_drawn_w: float = field(default=0.0, metadata=_WATTS)
+    # The meter's own: then it trades here only once it has said so.
+    public_key: str = field(default="", metadata=_OPTIONAL_KEY)
 
     def __post_init__(self) -> None:
         check(self, self._problems())
@@ -192,6 +195,17 @@ class PartyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownLogConfig:
+    """Another exchange, by its log's id: meters that it has released may come here. ``public_key``: one that its log is
+    known to have had; a proof that was signed before it had that is not believed.
+    """
+
+    name: str = field(metadata=_ID)
+    log_id: str = field(metadata=_PUBLIC_KEY)
+    public_key: str = field(default="", metadata=_OPTIONAL_KEY)
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeConfig:
     """All of it. ``controller``: one, or all of its cluster. ``state_dir`` has the journal, the ledger and its keys."""
 
@@ -200,6 +214,7 @@ class ExchangeConfig:
     parties: tuple[PartyConfig, ...]
     tariff: TariffConfig = field(default_factory=TariffConfig)
     times: TimesConfig = field(default_factory=TimesConfig)
+    known_logs: tuple[KnownLogConfig, ...] = ()
     controller: tuple[str, ...] = field(default=("127.0.0.1:50051",), metadata=_ADDRESS)
     # Loopback: whoever reaches it reads all books.
     listen: str = field(default=DEFAULT_SERVER, metadata=_ADDRESS)
@@ -258,8 +273,12 @@ class ExchangeConfig:
             for number, meter in enumerate(party.meters):
                 here = (*where, "meters", number)
                 name = f"parties[{at}].meters[{number}], {meter.meter!r},"
-                for kind in ("meter", "source", "load"):
+                for kind in ("meter", "source", "load", "public_key"):
                     yield from _noted(seen, kind, getattr(meter, kind), name, *here, kind)
+        for at, log in enumerate(self.known_logs):
+            for kind in ("name", "log_id"):
+                what = getattr(log, kind)
+                yield from _noted(seen, kind, what, f"known_logs[{at}]", "known_logs", at, kind)
 
     def listeners(self) -> Iterator[tuple[tuple[str, ...], Address]]:
         """Every address that the daemon listens on, with its key."""
@@ -276,10 +295,18 @@ class ExchangeConfig:
         """As the market's core takes them."""
         return {
             each.meter: Meter(
-                each.meter, party.party, each.router, each.max_injected_w, each.max_drawn_w
+                *(each.meter, party.party, each.router, each.max_injected_w, each.max_drawn_w),
+                bytes.fromhex(each.public_key),
             )
             for party in self.parties
             for each in party.meters
+        }
+
+    @property
+    def logs(self) -> Mapping[bytes, bytes]:
+        """Of other exchanges: keys by ids, where they are given."""
+        return {
+            bytes.fromhex(each.log_id): bytes.fromhex(each.public_key) for each in self.known_logs
         }
 
     @property

@@ -168,6 +168,9 @@ class LedgerPort:
         """What an account has that is not in escrow."""
         return self._opened.balance(account)
 
+    def registered(self, meter_public_key: bytes) -> int | None:
+        return self._opened.registered(meter_public_key)
+
     async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal | None:
         done = await self._done(self._entries.lock(asked, trade), asked)
         return None if done is None else _told(done, Locked())

@@ -91,6 +91,9 @@ class LedgerPort(Protocol):
     def free(self, account: str) -> Nano:
         """What an account has that is in no escrow. What open orders can come to is the market's to take off."""
 
+    def registered(self, meter_public_key: bytes) -> int | None:
+        """Since when (ns) the log has the meter of a key; None where it has not."""
+
 
 class Clearer(Protocol):
     @property

@@ -134,7 +134,11 @@ class Runtime:
         """
         return await self._do(
             lambda now_ns: self.market.create(
-                tenders, now_ns, mandate_holds=mandate_holds, free=self._ledger.free
+                tenders,
+                now_ns,
+                mandate_holds=mandate_holds,
+                free=self._ledger.free,
+                registered=self._ledger.registered,
             )
         )
 
@@ -161,6 +165,20 @@ class Runtime:
         again.
         """
         await self._do(lambda now_ns: self.market.use_nonce(party, nonce, now_ns))
+
+    async def begin_move(self, meter_public_key: bytes, *, leaves: bool) -> None:
+        """The log is to be told that a meter comes or leaves: nothing of it is tendered until :meth:`end_move`. Raises
+        Refused. What is over for a meter that leaves stays over: it returns once that is durable.
+        """
+        self.market.moves.begin(meter_public_key, self.now_ns(), leaves=leaves)
+        try:
+            await self.durable()
+        except BaseException:
+            self.end_move(meter_public_key)
+            raise
+
+    def end_move(self, meter_public_key: bytes) -> None:
+        self.market.moves.end(meter_public_key)
 
     def pass_over(self, party: str, nonce: int) -> None:
         """Of words that were refused unheard, and are not to be heard later."""

@@ -76,8 +76,8 @@ class Accounts:
                 self._refund(entry.refund, entry.at_unix_ns)
             case "commitment":
                 _check_commitment(entry.commitment)
-            case "genesis" | "log_key":
-                # Of the log, and no money.
+            case "genesis" | "log_key" | "registration" | "release":
+                # Of the log, or of meters, and no money.
                 return
             case _:
                 raise LedgerRefused(LedgerReason.ENTRY_EMPTY, "an entry says nothing", "body")

@@ -18,6 +18,9 @@ class Domain(Enum):
     WITNESSED = b"dg-market-v1/witnessed\x00"
     # What parties and the operator ask of a market.
     ORDER = b"dg-market-v1/order\x00"
+    # What a meter's own key says of where it is registered.
+    METER_REGISTRATION = b"dg-market-v1/meter-registration\x00"
+    METER_RELEASE = b"dg-market-v1/meter-release\x00"
 
 
 def key_id_of(public_key: bytes) -> bytes:

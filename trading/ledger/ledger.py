@@ -15,8 +15,9 @@ from trading.ledger.accounts import Accounts, check_id
 from trading.ledger.keys import Domain, SigningKey
 from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerReason, LedgerRefused
+from trading.ledger.registry import Registry, Stay
 from trading.ledger.storage import Appended, Fenced, Storage
-from trading.ledger.verifying import BadLog, Verifier
+from trading.ledger.verifying import NAMES_A_KEY, BadLog, Verifier
 
 # Bytes that make a log another than all others.
 _NONCE_BYTES = 16
@@ -57,6 +58,9 @@ class Ledger:
         self._now_unix_ns = now_unix_ns
         self._tree = Tree()
         self._accounts = Accounts()
+        self._registry = Registry()
+        # Of entries that name the key by which those after them are signed.
+        self._key_seqs: list[int] = []
         # What was applied could not be stored: this writer knows more than its log.
         self._is_spent = False
         self._last_unix_ns = 0
@@ -88,6 +92,7 @@ class Ledger:
         if has_more and self._storage.head() == head:
             raise BadLog(f"the head is of {size} entries only", size)
         self._tree, self._accounts = verifier.tree, verifier.accounts
+        self._registry, self._key_seqs = verifier.registry, verifier.key_seqs
         self.log_id, self._last_unix_ns = verifier.log_id, verifier.last_unix_ns
         if verifier.key_id != self._signer.key_id:
             raise LedgerRefused(
@@ -115,6 +120,15 @@ class Ledger:
     def kept_ns(self, trade_id: str) -> int:
         """How long an open escrow is not refunded yet; below 0 where it could be before now. Raises LedgerRefused."""
         return self._accounts.escrow(trade_id).refundable_unix_ns - self._now_unix_ns()
+
+    def stay(self, meter_public_key: bytes) -> Stay | None:
+        """A meter's newest time with this log, if it was ever registered."""
+        return self._registry.of(meter_public_key)
+
+    def registered(self, meter_public_key: bytes) -> int | None:
+        """Since when (ns) the log has the meter of a key; None where it has not."""
+        stay = self.stay(meter_public_key)
+        return None if stay is None or not stay.lasts else stay.not_before_unix_ns
 
     def write(self, key: str, entry: pb.Entry) -> Receipt:
         """One of :meth:`write_many`; raises LedgerRefused."""
@@ -160,11 +174,14 @@ class Ledger:
                     self._accounts.escrow(each.needs)
                 entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
                 self._accounts.apply(entry)
+                self._registry.apply(entry, self.log_id)
             except LedgerRefused as refused:
                 done.append(refused)
                 continue
             signed = self._sign(entry)
             seqs[key] = entry.seq
+            if entry.WhichOneof("body") in NAMES_A_KEY:
+                self._key_seqs.append(entry.seq)
             leaf = leaf_hash(signed.entry)
             self._tree.append(leaf)
             made.append(Appended(key, signed))
@@ -264,6 +281,18 @@ class Ledger:
         """That one size is the beginning of another; :func:`~.merkle.extends` checks it. Raises ValueError."""
         return self._tree.consistency(earlier, size)
 
+    def departure(self, meter_public_key: bytes) -> pb.MeterDeparture | None:
+        """The proof that a meter has left; None of one that is here, or never was."""
+        stay = self._registry.of(meter_public_key)
+        if stay is None or stay.end_seq is None:
+            return None
+        return pb.MeterDeparture(
+            keys=[self._stored(seq) for seq in self._key_seqs],
+            release=self._stored(stay.end_seq),
+            inclusion=self.inclusion(stay.end_seq, self.size),
+            head=self.head(),
+        )
+
     def close(self) -> None:
         self._storage.close()
 
@@ -272,7 +301,7 @@ def _own(wanted: Wanted) -> LedgerRefused | None:
     """Why a client may not write this, if it is the ledger's own to say."""
     if wanted.key.startswith(_OWN):
         why, field = f"keys that begin with {_OWN!r} are the ledger's own", "key"
-    elif wanted.entry.WhichOneof("body") in ("genesis", "log_key"):
+    elif wanted.entry.WhichOneof("body") in NAMES_A_KEY:
         why, field = "with which key a log is signed is the ledger's own to say", "body"
     else:
         return None

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from trading.reasons import MarketReason
+
 
 class LedgerReason(StrEnum):
     """Why an entry is not written."""
@@ -30,9 +32,9 @@ class LedgerReason(StrEnum):
 
 
 class LedgerRefused(Exception):
-    """Nothing was written. ``field`` is what is wrong."""
+    """Nothing was written. ``field`` is what is wrong. What is wrong of a meter has the market's reasons."""
 
-    def __init__(self, reason: LedgerReason, message: str, field: str = "") -> None:
+    def __init__(self, reason: LedgerReason | MarketReason, message: str, field: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.field = field

@@ -1,6 +1,6 @@
-"""Verification of a log, offline and from its first entry: hashes, signatures, the order, every balance, and the head.
+"""Verification of a log, offline and from its first entry: hashes, signatures, order, balances, meters, and the head.
 
-It shares no code with whoever writes but the tree and the accounts. What is wrong is named with its entry.
+It shares no code with whoever writes but the tree, accounts and registry. What is wrong is named with its entry.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,9 @@ from trading.ledger.accounts import Accounts
 from trading.ledger.keys import PUBLIC_KEY_BYTES, Domain, is_signed, key_id_of
 from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerRefused
+from trading.ledger.registry import Registry
+
+NAMES_A_KEY = ("genesis", "log_key")
 
 
 class BadLog(ExplainedError):
@@ -33,6 +36,9 @@ class Verifier:
         self.last_unix_ns = 0
         self.tree = Tree()
         self.accounts = Accounts()
+        self.registry = Registry()
+        # Of entries that name the key by which those after them are signed.
+        self.key_seqs: list[int] = []
         self.log_id = b""
 
     @property
@@ -51,10 +57,13 @@ class Verifier:
             self._check_signature(signed, seq)
         try:
             self.accounts.apply(entry)
+            self.registry.apply(entry, self.log_id)
         except LedgerRefused as refused:
             raise BadLog(f"it says what must not be: {refused}", seq) from refused
         if entry.HasField("log_key"):
             self._public_key = entry.log_key.public_key
+        if entry.WhichOneof("body") in NAMES_A_KEY:
+            self.key_seqs.append(seq)
         self._keys.add(entry.key)
         self.last_unix_ns = entry.at_unix_ns
         self.tree.append(leaf_hash(signed.entry))

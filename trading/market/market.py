@@ -10,7 +10,7 @@ from trading.core.asking import pending
 from trading.core.orders import Order, Tender
 from trading.core.positions import Positions
 from trading.core.readings import Ends
-from trading.core.tenders import Desk, most_due
+from trading.core.tenders import Desk, Registered, most_due, nowhere
 from trading.core.trades import (
     Bind,
     Effect,
@@ -34,6 +34,7 @@ from trading.market.disputes import (
     has_objected,
     role_of,
 )
+from trading.market.moves import Moves
 from trading.market.order_table import OrderTable, Row, record_of
 from trading.market.outcome import Clear, Cleared, Outcome, T
 from trading.market.phases import Phase
@@ -64,6 +65,7 @@ class Market:
         self.orders = OrderTable(self._desk, self.positions, settings.tariff.utility_price)
         fill(self.orders, journalled)
         self.sessions = sessions_of(journalled)
+        self.moves = Moves(self.meters, self.positions)
         self._deadlines, self._changes = Deadlines(), Changes()
         parts = (settings, self.orders, self._deadlines, self._changes)
         self._dealings = Dealings(*parts, self.sessions)
@@ -90,17 +92,19 @@ class Market:
         *,
         mandate_holds: bool,
         free: Callable[[str], Nano],
+        registered: Registered = nowhere,
     ) -> Outcome[list[OrderRecord | Refused]]:
-        """Takes tenders in order, each by itself. ``free``: what an account has that is in no escrow.
+        """Takes tenders in order, each by itself. ``free``: what an account has that is in no escrow; ``registered``:
+        since when the log has a meter.
 
         ``mandate_holds``: the party's signature covers all of them.
         """
         answers: list[Row | Refused] = []
         # Nothing is locked meanwhile.
-        money = _Money(free)
+        money, settled = _Money(free), self.moves.settled(registered)
         for tender in tenders:
             try:
-                answers.append(self._take(tender, now_ns, mandate_holds, money))
+                answers.append(self._take(tender, now_ns, mandate_holds, money, settled))
             except Refused as refused:
                 answers.append(refused)
         told = [each if isinstance(each, Refused) else record_of(each) for each in answers]
@@ -297,7 +301,12 @@ class Market:
     # Tenders
 
     def _take(
-        self, tender: Tender, now_ns: int, mandate_holds: bool, money: Mapping[str, Nano]
+        self,
+        tender: Tender,
+        now_ns: int,
+        mandate_holds: bool,
+        money: Mapping[str, Nano],
+        registered: Registered,
     ) -> Row:
         cost = most_due(tender, self.settings.tariff.utility_price)
         taken = self._desk.take(
@@ -307,6 +316,7 @@ class Market:
             funds=Nano(money[tender.party] - self.orders.committed(tender.party)),
             cost=cost,
             beside=self._calendar.beside(tender.interval),
+            registered=registered,
         )
         order = taken.order
         if not taken.is_new:

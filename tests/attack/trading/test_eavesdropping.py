@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from tests.support import meters
 from tests.support.attacks import repelled
 from tests.support.ledgers import KEY, deposit, ledger
 from tests.support.market_receipts import settled
@@ -29,6 +30,16 @@ def test_nothing_of_a_place_a_meter_or_a_price_is_in_the_log() -> None:
         assert secret.encode() in receipt.terms
         assert secret.encode() not in log
     assert receipt.terms not in log
+
+
+def test_a_meter_that_moves_is_a_key_in_the_log_and_no_name_nor_place() -> None:
+    service = meters.served()
+    meters.asked(service)
+    meters.depart(service.book, meters.log(2).log_id)
+    log = b"".join(each.SerializeToString() for each in service.book.entries(0, 9))
+    meter = service.here.market.moves.meter(meters.METER.public_key)
+    assert meter.public_key in log
+    assert meter.meter_id.encode() not in log
 
 
 def closed(secret: bytes, injected: int, delivered: int) -> tuple[Trade, pb.Entry]:

@@ -9,11 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dgctl import main
+from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
-from tests.support import fake_market
+from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
+from tests.support import fake_market, meters
 from tests.support.fake_market import INTERVAL, LENGTH_NS, START_NS, FakeMarket
 from tests.support.log_files import copy
+from trading.client import departure_text, read_departure
+from trading.client.checking import write_copy
 from trading.ledger.key_files import write_new_key
 from trading.ledger.mandates import is_mandated
 
@@ -387,3 +391,60 @@ def test_what_programs_read_is_one_document(verb: str, dgctl: Run) -> None:
     said = dgctl(*verb.split(), "-o", "json")
     assert said.exit_code == 0, said.output
     assert isinstance(json.loads(said.stdout), dict)
+
+
+def test_a_meter_is_moved_with_its_own_key_and_the_proof_goes_along_in_a_file(
+    dgctl: Run, market: FakeMarket, tmp_path: Path
+) -> None:
+    key = write_new_key(tmp_path / "meter.key")
+    market.answers["GetMeter"].standing.public_key = key.public_key
+    proof, to = tmp_path / "left.json", "ab" * 32
+    said = dgctl(
+        *("meter", "release", "m1", "--meter-key", str(tmp_path / "meter.key")),
+        *("--to", to, "--proof", str(proof)),
+    )
+    assert said.exit_code == 0 and "entry 12 of the log" in said.stdout, said.output
+    request = asked(market, meter_pb.ReleaseMeterRequest)
+    notice = ledger_pb2.MeterNotice.FromString(request.release.notice)
+    assert (notice.meter_public_key, notice.epoch) == (key.public_key, 1)
+    assert notice.to_log_id == bytes.fromhex(to)
+    departure = market.answers["GetMeter"].departure
+    assert read_departure(proof) == departure
+    shown = dgctl("meter", "show", "m1")
+    assert f"no; it was released to the log {'0' * 64}" in squeezed(shown)
+    # Nothing is written over, and a proof that does not fit is no file of one.
+    assert dgctl("meter", "show", "m1", "--proof", str(proof)).exit_code == 2
+    other = ledger_pb2.MeterNotice(epoch=6).SerializeToString()
+    released = ledger_pb2.Entry(at_unix_ns=7, release=ledger_pb2.MeterRelease(notice=other))
+    departure.release.entry = released.SerializeToString()
+    proof.write_text(departure_text(departure))
+    said = dgctl(
+        *("meter", "register", "m1", "--meter-key", str(tmp_path / "meter.key")),
+        *("--released", str(proof)),
+    )
+    assert "epoch 2" in squeezed(said)
+    registration = asked(market, meter_pb.RegisterMeterRequest).registration
+    certificate = ledger_pb2.MeterCertificate.FromString(registration.certificate)
+    assert certificate.epoch == 7 and registration.departure == departure
+
+
+def test_a_key_of_another_meter_is_no_word_of_this_one(dgctl: Run, key_file: Path) -> None:
+    said = dgctl("meter", "register", "m1", "--meter-key", str(key_file))
+    assert said.exit_code != 0 and "the market knows meter m1 by the key" in said.stderr
+    assert dgctl("meter", "release", "m1", "--meter-key", str(key_file), "--to", "x").exit_code == 2
+
+
+def test_logs_are_compared_and_a_meter_in_both_is_named(dgctl: Run, tmp_path: Path) -> None:
+    files = []
+    for number in (1, 2):
+        book = meters.log(number)
+        meters.register(book)
+        files.append(str(tmp_path / f"log{number}"))
+        with Path(files[-1]).open("wb") as file:
+            write_copy(file, book.entries(0, book.size), book.head())
+    said = dgctl("compare", *files)
+    assert said.exit_code == 1
+    assert f"{meters.METER.public_key.hex()} 1, 1 1, 1 under one epoch in both" in squeezed(said)
+    assert json.loads(dgctl("compare", *files, "-o", "json").stdout)["both"] == 1
+    fine = dgctl("compare", files[0], files[0])
+    assert fine.exit_code == 0 and "none of them at one time" in fine.stdout

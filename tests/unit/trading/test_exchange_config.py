@@ -26,6 +26,17 @@ def party(name: str = "eve", key: str = public(ANN), **changes: Any) -> dict[str
     return {"party": name, "public_key": key, "meters": [meter(**changes)]}
 
 
+KNOWN = {"name": "street", "log_id": "b" * 64}
+
+
+def test_meters_may_have_keys_and_other_exchanges_are_known_by_their_logs(tmp_path: Path) -> None:
+    others = [KNOWN, {"name": "town", "log_id": "c" * 64, "public_key": "d" * 64}]
+    config = loaded(tmp_path, parties=[party(public_key=public(BOB))], known_logs=others)
+    assert config.market_meters["m"].public_key == BOB.public_key
+    assert config.logs == {bytes([0xBB]) * 32: b"", bytes([0xCC]) * 32: bytes([0xDD]) * 32}
+    assert loaded(tmp_path).market_meters["bob"].public_key == b""
+
+
 def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
     tariff = {"firm_micro_per_kwh": 7, "dispute_fee_fraction": 0.01}
     config = loaded(tmp_path, tariff=tariff, times={"read_s": 10})
@@ -72,6 +83,19 @@ def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
         ({"parties": [party(source="")]}, "is missing, and max_injected_w is 1000"),
         ({"parties": [party(load="l1")]}, "max_drawn_w' is 0, and the meter has the load 'l1'"),
         ({"parties": [party(source="", max_injected_w=0)]}, "neither a source nor a load"),
+        ({"parties": [party(public_key="ab")]}, "'public_key' is 'ab'"),
+        (
+            {
+                "parties": [
+                    party(public_key="a" * 64),
+                    party("bob", meter="n", source="pv2", public_key="a" * 64),
+                ]
+            },
+            "which parties[0].meters[0], 'm', has already",
+        ),
+        ({"known_logs": [{"name": "street", "log_id": "ab"}]}, "'log_id' is 'ab'"),
+        ({"known_logs": [KNOWN, KNOWN | {"name": "town"}]}, "which known_logs[0] has already"),
+        ({"known_logs": [KNOWN, KNOWN | {"log_id": "c" * 64}]}, "which known_logs[0] has already"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(

@@ -19,6 +19,7 @@ from tests.support.market_ports import (
     runtime,
     tender,
 )
+from tests.support.moving_markets import KEYED, METERS
 from tests.support.northbound import in_loop, until
 from tests.support.sagas import trade
 from trading.core.orders import Side
@@ -147,6 +148,36 @@ async def test_nothing_is_told_or_asked_before_it_is_durable(tmp_path: Path) -> 
     await asked
     await until(lambda: bool(others.asked))
     waiting.release()
+    await exchange.close()
+
+
+@in_loop
+async def test_a_meter_may_leave_once_all_that_is_over_for_it_is_durable(tmp_path: Path) -> None:
+    others, waiting = Others(), WaitingJournal(tmp_path)
+    exchange = runtime(others, waiting, KEYED)
+    exchange.start()
+    public_key = METERS["bob"].public_key
+    decided = asyncio.create_task(exchange.use_nonce("ann", 1))
+    leaves = asyncio.create_task(exchange.begin_move(public_key, leaves=True))
+    await until(lambda: bool(exchange.market.moves._under_way))
+    (refused,) = exchange.market.create(
+        [tender(others, "bob", Side.SELL)],
+        0,
+        mandate_holds=True,
+        free=others.ledger.book.balance,
+        registered=lambda _: 0,
+    ).answer
+    assert isinstance(refused, Refused) and refused.reason is MarketReason.METER_NOT_REGISTERED
+    assert not leaves.done()
+    waiting.release()
+    await leaves
+    await decided
+    exchange.end_move(public_key)
+    # Where nothing can be made durable any more, nobody leaves.
+    exchange.failure.set_result(RuntimeError("no disk"))
+    with pytest.raises(runtimes.JournalFailed):
+        await exchange.begin_move(public_key, leaves=True)
+    assert not exchange.market.moves._under_way
     await exchange.close()
 
 

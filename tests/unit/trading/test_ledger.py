@@ -31,6 +31,7 @@ from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.sqlite_storage import NoLedger, SqliteStorage
 from trading.ledger.storage import Appended, Fenced, MemoryStorage, Storage
 from trading.ledger.verifying import BadLog, verify
+from trading.reasons import MarketReason
 
 
 @pytest.fixture(params=sorted(STORAGES))
@@ -40,7 +41,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
     made.close()
 
 
-def refused(book: Ledger, entry: pb.Entry, key: str = "refused") -> LedgerReason:
+def refused(book: Ledger, entry: pb.Entry, key: str = "refused") -> LedgerReason | MarketReason:
     before = (book.total, book.head().SerializeToString())
     with pytest.raises(LedgerRefused) as caught:
         book.write(key, entry)

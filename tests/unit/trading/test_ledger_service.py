@@ -217,7 +217,7 @@ def test_a_word_that_is_said_again_while_it_is_carried_out_is_answered_alike(met
 
     answers = asyncio.run(all_at_once())
     assert answers[0] == answers[1] == answers[2]
-    assert (book.size, len(service._under_way)) == (size + 1, 0)
+    assert (book.size, len(service._alone._under_way)) == (size + 1, 0)
 
 
 def test_a_word_that_is_refused_is_so_for_all_that_waited_for_it() -> None:

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
 from controller.web.market import READS
-from digitalgrid.market.v1 import ledger_service_pb2, market_pb2
+from digitalgrid.market.v1 import ledger_service_pb2, market_pb2, meter_service_pb2
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.market_pb2_grpc import (
     MarketServiceServicer,
@@ -95,7 +95,11 @@ async def test_what_is_no_request_is_refused_before_the_exchange_hears_of_it() -
 def _all_methods() -> dict[str, MethodDescriptor]:
     return {
         f"{service.name}/{method.name}": method
-        for file in (market_pb2.DESCRIPTOR, ledger_service_pb2.DESCRIPTOR)
+        for file in (
+            market_pb2.DESCRIPTOR,
+            ledger_service_pb2.DESCRIPTOR,
+            meter_service_pb2.DESCRIPTOR,
+        )
         for service in file.services_by_name.values()
         for method in service.methods
     }

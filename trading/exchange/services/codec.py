@@ -154,6 +154,7 @@ def parties_to_pb(parties: Iterable[PartyConfig]) -> list[pb.MarketParty]:
                     load_id=meter.load,
                     max_injected_w=meter.max_injected_w,
                     max_drawn_w=meter.max_drawn_w,
+                    public_key=bytes.fromhex(meter.public_key),
                 )
                 for meter in party.meters
             ],

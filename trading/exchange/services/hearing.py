@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from digitalgrid.rate_limit import TokenBucket
+from trading.core.orders import Meter
 from trading.exchange.runtime import Runtime
 from trading.exchange.services.turns import Pauses, host_of
 from trading.reasons import MarketReason, Refused
@@ -63,6 +64,16 @@ class Hearing:
         """Of a word that the ledger hears. Raises Refused for one that was used, or is one too many."""
         async with self.turn(party, nonce):
             await self._runtime.use_nonce(party, nonce)
+
+    def meter(self, public_key: bytes) -> Meter:
+        """Raises Refused where none here has this key."""
+        return self._runtime.market.moves.meter(public_key)
+
+    async def begin_move(self, meter_public_key: bytes, *, leaves: bool) -> None:
+        await self._runtime.begin_move(meter_public_key, leaves=leaves)
+
+    def end_move(self, meter_public_key: bytes) -> None:
+        self._runtime.end_move(meter_public_key)
 
     def is_open(self, trade_id: str) -> bool:
         return self._runtime.is_open(trade_id)

@@ -1,15 +1,14 @@
 """LedgerService: the log as anybody may check it, and money that comes in or leaves by the operator's word."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from digitalgrid.market.v1 import ledger_pb2, market_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from trading.exchange.mandates import Mandates
+from trading.exchange.services.alone import Alone
 from trading.ledger.accounts import check_id
 from trading.ledger.ledger import Ledger, Receipt
 from trading.reasons import MarketReason, Refused
@@ -53,8 +52,8 @@ class LedgerService(LedgerServiceServicer):
         self._ledger = ledger
         self._mandates = mandates
         self._desk = desk
-        # By key, words that are being carried out.
-        self._under_way: dict[str, asyncio.Event] = {}
+        # What is said again while it is being carried out is answered alike: its nonce is used.
+        self._alone = Alone()
 
     async def GetHead(self, request: pb.GetHeadRequest, context: Any) -> pb.GetHeadResponse:
         return await self._ledger.ask(_head)
@@ -105,7 +104,7 @@ class LedgerService(LedgerServiceServicer):
         self._mandates.party_of("Refund", request)
         body = ledger_pb2.Refund(trade_id=request.trade_id)
         key = f"{request.trade_id}/refund"
-        async with self._alone(key):
+        async with self._alone.with_key(key):
             if await self._begun(key, request.mandate):
                 await self._check_left(request.trade_id)
             done = await self._ledger.write(key, ledger_pb2.Entry(refund=body))
@@ -128,7 +127,7 @@ class LedgerService(LedgerServiceServicer):
     async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
         self._mandates.check_operator("RotateKey", request)
         check_id(request.key, "key")
-        async with self._alone(f"rotation/{request.key}"):
+        async with self._alone.with_key(f"rotation/{request.key}"):
             if await self._ledger.ask(lambda book: book.rotated(request.key)) is None:
                 await self._use(request.mandate)
             done = await self._ledger.rotate(request.key)
@@ -140,21 +139,9 @@ class LedgerService(LedgerServiceServicer):
     async def _write(
         self, key: str, entry: ledger_pb2.Entry, mandate: market_pb2.Mandate
     ) -> Receipt:
-        async with self._alone(key):
+        async with self._alone.with_key(key):
             await self._begun(key, mandate)
             return await self._ledger.write(key, entry)
-
-    @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[None]:
-        """What is said again while it is being carried out waits for that, and is answered alike: its nonce is used."""
-        while key in self._under_way:
-            await self._under_way[key].wait()
-        over = self._under_way[key] = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._under_way[key]
-            over.set()
 
     async def _begun(self, key: str, mandate: market_pb2.Mandate) -> bool:
         """Under the word of a party. One that is said again is answered as before, if it was written then; if it was

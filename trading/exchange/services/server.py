@@ -4,18 +4,20 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from digitalgrid.market.v1 import ledger_service_pb2, market_pb2
+from digitalgrid.market.v1 import ledger_service_pb2, market_pb2, meter_service_pb2
 from digitalgrid.market.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from digitalgrid.market.v1.market_pb2_grpc import (
     add_MarketServiceServicer_to_server,
     add_SettlementServiceServicer_to_server,
 )
+from digitalgrid.market.v1.meter_service_pb2_grpc import add_MeterServiceServicer_to_server
 from digitalgrid.rpc.limits import ServerLimits
 from digitalgrid.rpc.listening import listen_on
 from trading.exchange.exchange import Exchange
 from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.ledger import LedgerService
 from trading.exchange.services.market import MarketService
+from trading.exchange.services.meters import MeterService
 from trading.exchange.services.serving import Interceptor
 from trading.exchange.services.settlement import SettlementService
 
@@ -42,9 +44,14 @@ async def start_server(exchange: Exchange, listen: str) -> tuple[grpc.aio.Server
     add_SettlementServiceServicer_to_server(SettlementService(exchange, hearing), server)
     ledger = LedgerService(exchange.ledger, exchange.mandates, hearing)
     add_LedgerServiceServicer_to_server(ledger, server)
+    config = exchange.config
+    meters = MeterService(
+        *(exchange.ledger, exchange.mandates, hearing), config.market_meters, config.logs
+    )
+    add_MeterServiceServicer_to_server(meters, server)
     names = [
         each.full_name
-        for module in (market_pb2, ledger_service_pb2)
+        for module in (market_pb2, ledger_service_pb2, meter_service_pb2)
         for each in module.DESCRIPTOR.services_by_name.values()
     ]
     checks = health.aio.HealthServicer()

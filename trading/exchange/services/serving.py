@@ -45,8 +45,7 @@ def failed(error: Exception, method: str) -> Status:
                 error.reason.code, error.reason, str(error), error.field, is_passing=is_passing
             )
         case LedgerRefused():
-            code = _OF_LEDGER.get(error.reason, RefusalCode.INVALID_ARGUMENT)
-            return status_of(code, error.reason, str(error), error.field)
+            return status_of(_code_of(error), error.reason, str(error), error.field)
         case MalformedMessage():
             reason = Reason.MALFORMED_MESSAGE
             return status_of(reason.code, reason, str(error))
@@ -57,6 +56,12 @@ def failed(error: Exception, method: str) -> Status:
         case _:
             _log.error("%s failed: a defect", method, exc_info=error)
             return Status(code=grpc.StatusCode.INTERNAL.value[0], message="a defect; see the log")
+
+
+def _code_of(refused: LedgerRefused) -> RefusalCode:
+    if isinstance(refused.reason, MarketReason):
+        return refused.reason.code
+    return _OF_LEDGER.get(refused.reason, RefusalCode.INVALID_ARGUMENT)
 
 
 class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]

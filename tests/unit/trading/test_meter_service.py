@@ -1,0 +1,161 @@
+"""MeterService: a meter comes and leaves by its key's word and its party's, and nothing of it is tendered meanwhile."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from digitalgrid.market.v1 import ledger_pb2, market_pb2
+from digitalgrid.market.v1 import meter_service_pb2 as pb
+from tests.support.meters import (
+    METER,
+    OTHER_METER,
+    Served,
+    asked,
+    depart,
+    log,
+    register,
+    registration,
+    release,
+    served,
+)
+from trading.core.orders import Side, Tender
+from trading.core.units import MicroPerKwh, Wh
+from trading.ledger.ledger import Receipt
+from trading.ledger.refusals import LedgerRefused
+from trading.reasons import MarketReason, Refused
+
+R = MarketReason
+
+
+def released(service: Served, to: bytes = b"", party: str = "eve") -> pb.ReleaseMeterResponse:
+    request = pb.ReleaseMeterRequest(release=release(service.book, to))
+    return asyncio.run(service.ReleaseMeter(service.said("ReleaseMeter", request, party), None))
+
+
+def get(service: Served, meter_id: str = "meter of eve") -> pb.GetMeterResponse:
+    return asyncio.run(service.GetMeter(pb.GetMeterRequest(meter_id=meter_id), None))
+
+
+def why(call: Any, *given: Any) -> tuple[MarketReason, str]:
+    with pytest.raises((Refused, LedgerRefused)) as caught:
+        call(*given)
+    refused: Any = caught.value
+    return refused.reason, refused.field
+
+
+def sells(service: Served) -> str:
+    """Why not; nothing if it does."""
+    nonce = next(service.nonces)
+    market = service.here.market
+    interval, *_ = market.settings.rules.open_intervals(0)
+    tender = Tender(
+        *(f"o{nonce}", "eve", "meter of eve", Side.SELL, Wh(10), MicroPerKwh(200_000), interval),
+        nonce=nonce,
+    )
+    outcome = market.create(
+        [tender],
+        0,
+        mandate_holds=True,
+        free=lambda _: 10**9,  # type: ignore[arg-type, return-value]
+        registered=service.book.registered,
+    )
+    (answer,) = outcome.answer
+    return str(answer.reason) if isinstance(answer, Refused) else ""
+
+
+def test_a_meter_trades_from_its_registration_to_its_release_and_is_proved_to_have_left() -> None:
+    service, there = served(), log(2)
+    known = get(service).standing
+    assert (known.public_key, known.epoch, known.registered) == (METER.public_key, 0, False)
+    assert sells(service) == R.METER_NOT_REGISTERED
+    answer = asked(service)
+    assert (answer.seq, answer.standing.epoch, answer.standing.registered) == (1, 1, True)
+    left = released(service, there.log_id)
+    assert (left.seq, left.standing.release_seq, left.standing.registered) == (2, 2, False)
+    assert left.standing.to_log_id == there.log_id
+    assert get(service).departure == left.departure
+    assert sells(service) == R.METER_NOT_REGISTERED
+    register(there, left.departure)
+
+
+def test_a_meter_that_comes_from_a_known_exchange_brings_its_release() -> None:
+    here = log(1)
+    service = served(known=[here])
+    register(here)
+    answer = asked(service, depart(here, service.book.log_id))
+    assert answer.standing.epoch == 2 and sells(service) == ""
+
+
+def test_the_same_word_again_is_answered_as_before_and_used_one_nonce() -> None:
+    service = served()
+    request = pb.RegisterMeterRequest(registration=registration(service.book))
+    first = asyncio.run(service.RegisterMeter(service.said("RegisterMeter", request), None))
+    again = asyncio.run(service.RegisterMeter(request, None))
+    assert again == first and service.book.size == 2
+    left = released(service)
+    late = asyncio.run(service.RegisterMeter(request, None))
+    assert late.seq == first.seq and not late.standing.registered
+    assert get(service).departure == left.departure
+
+
+def test_who_may_move_a_meter() -> None:
+    service = served()
+    assert why(asked, service, None, "ann")[0] is R.METER_NOT_YOURS
+    stranger = pb.RegisterMeterRequest(registration=registration(service.book, key=OTHER_METER))
+    signed = service.said("RegisterMeter", stranger)
+    assert why(asyncio.run, service.RegisterMeter(signed, None))[0] is R.METER_HAS_NO_KEY
+    unsigned = pb.RegisterMeterRequest(registration=registration(service.book))
+    unsigned.mandate.CopyFrom(market_pb2.Mandate(party="eve", nonce=99))
+    assert why(asyncio.run, service.RegisterMeter(unsigned, None))[0] is R.BAD_SIGNATURE
+    assert asked(service, party="operator").standing.registered
+    assert why(get, service, "nobodys")[0] is R.METER_NOT_YOURS
+    keyless = get(service, "meter of ann")
+    assert not keyless.standing.public_key and not keyless.HasField("departure")
+
+
+def test_a_refusal_is_told_with_its_reason_and_the_meter_goes_on_as_it_was() -> None:
+    service, there = served(), log(2)
+    assert why(released, service)[0] is R.CERTIFICATE_UNFIT
+    assert why(asked, service, ledger_pb2.MeterDeparture()) == (R.RELEASE_FORGED, "departure")
+    register(there)
+    unknown = depart(there, service.book.log_id)
+    assert why(asked, service, unknown) == (R.LOG_UNKNOWN, "")
+    asked(service)
+    assert why(asked, service) == (R.METER_REGISTERED, "certificate")
+    assert sells(service) == ""
+    assert why(released, service)[0] is R.METER_BUSY
+    assert sells(service) == ""
+
+
+def test_a_move_goes_on_where_nobody_waits_for_it_and_till_then_nothing_is_sold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = served()
+    asked(service)
+    begun, written = asyncio.Event(), asyncio.Event()
+    write = service.here.write
+
+    async def slow(key: str, entry: ledger_pb2.Entry) -> Receipt:
+        begun.set()
+        await written.wait()
+        return await write(key, entry)
+
+    monkeypatch.setattr(service.here, "write", slow)
+    request = pb.ReleaseMeterRequest(release=release(service.book))
+
+    async def left_alone() -> None:
+        call = asyncio.ensure_future(
+            service.ReleaseMeter(service.said("ReleaseMeter", request), None)
+        )
+        await begun.wait()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert sells(service) == R.METER_NOT_REGISTERED
+        written.set()
+        # Whoever asks again waits for the same.
+        answer = await service.ReleaseMeter(request, None)
+        assert answer.seq == 2 and not service.here.market.moves._under_way
+
+    asyncio.run(left_alone())
+    assert sells(service) == R.METER_NOT_REGISTERED
