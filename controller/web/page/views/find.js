@@ -1,6 +1,7 @@
-// Ctrl K: finds everything that has a name, and everything that can be done.
+// Ctrl K: finds everything that has a name, and everything that can be done; and ?: by which keys.
 
 import { html, useState } from "../vendor/ui.js";
+import { KEYS } from "../keys.js";
 import { close, go, open } from "../route.js";
 import { store } from "../store.js";
 import { choices, motion, themeName } from "../view_state.js";
@@ -67,4 +68,8 @@ function foundFor(text) {
   // What is named exactly so comes first, then what begins with it.
   const rank = ({ title }) => (title.toLowerCase() === text ? 0 : title.toLowerCase().startsWith(text) ? 1 : 2);
   return found.sort((a, b) => rank(a) - rank(b)).slice(0, MOST);
+}
+
+export function Help() {
+  return html`<${Dialog} title="Keys" plain><dl class="keys" tabindex="0">${KEYS.map(({ keys, says }) => html`<div key=${keys}><dt>${keys.split(" ").map((key) => html`<kbd key=${key}>${key}</kbd>`)}</dt><dd>${says}</dd></div>`)}</dl><//>`;
 }
