@@ -8,6 +8,8 @@ and answers only the first questions, of 1e5 routers none: its seconds are in pr
 those. scipy has no such flow: there it is Suurballe with its own Dijkstra, for links. OR-Tools' seconds are taken in
 its own process, for supplies and solving.
 
+``disjoint-pair-link`` and ``disjoint-pair-router`` take ours as long; networkx has half the nodes for links.
+
 Each has its turn with all questions, one after the other; of five turns the median, by question. Ours is led
 by an additive hierarchy, made once for the loads that stand, as the controller does while loads only grow, in
 ``hierarchy_s`` together with the one for single paths that it is made from;
@@ -96,7 +98,7 @@ def _row(size: int, seed: int, disjointness: Disjointness, count: int, of_networ
     if disjointness is Disjointness.LINK:
         extra["networkx_dijkstra_s"] = seconds["networkx_dijkstra"]
     return Row(
-        "disjoint-pair",
+        f"disjoint-pair-{disjointness.value}",
         size,
         f"{grid.name} loaded, {disjointness.value}-disjoint, {count} pairs",
         seconds["ours"],
