@@ -92,8 +92,8 @@ TARGETS = {
 # Promises that are not kept yet, and what is had all the same: less than that fails. A batch is decided and noted one
 # circuit after another in Python (90-180 us each, a fifth of it programming); its peer writes rows (12-18 us).
 NOT_KEPT = {
-    # Ours takes as long as where no router is shared, three quarters of it for the second path, which sees four times as
-    # many routers as the first; its peer is quicker there, for where routers are not split it has half the nodes.
+    # Ours takes as long as where no router is shared, three quarters of it for the second path, which sees four times
+    # as many routers as the first; its peer is quicker there, for where routers are not split it has half the nodes.
     ("disjoint-pair-link", 10_000, "networkx"): 300,
     # HiGHS needs six rounds of tangents, and the rest of each is quick where it goes on from its last basis; it has no
     # circuits or whole numbers to make of its flows, which take ours two thirds of its time.
