@@ -28,6 +28,7 @@ from benchmarks.bare import BareGroupCommit
 from benchmarks.harness import Row
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.garbage_collector import freeze_loaded
+from digitalgrid.interpreter_lock import share_promptly
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.market_pb2_grpc import (
@@ -76,6 +77,7 @@ class _Rounds:
 
 def rows(full: bool) -> Iterator[Row]:
     freeze_loaded()
+    share_promptly()
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".market-tenders-") as directory:
         yield from asyncio.run(_rows(Path(directory)))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from digitalgrid.addresses import Address
 from digitalgrid.errors import ExplainedError
 from digitalgrid.garbage_collector import freeze_loaded
+from digitalgrid.interpreter_lock import share_promptly
 from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.supervision import start_once, watch_loop
 from trading.exchange.clearer import WorkerClearer
@@ -61,6 +62,7 @@ def _may_pass(error: Exception) -> bool:
 
 async def serve(config: ExchangeConfig) -> int:
     """Start everything, wait for SIGTERM, SIGINT or a failure, stop everything."""
+    share_promptly()
     loop = asyncio.get_running_loop()
     watch_loop(loop)
     stop = asyncio.Event()

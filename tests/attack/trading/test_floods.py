@@ -160,6 +160,76 @@ def test_who_calls_and_waits_no_more_takes_no_turn() -> None:
     assert asyncio.run(turns_until_ann_is_heard()) < 10
 
 
+def test_whoever_is_at_the_door_behind_a_hundred_calls_does_not_wait_until_all_are_heard() -> None:
+    """gRPC hands over one call after another, first in, first out, some turns of the loop each."""
+
+    async def heard_before_ann() -> int:
+        rotation, heard = Rotation(), 0
+        tasks = []
+
+        async def eve() -> None:
+            nonlocal heard
+            await rotation.turn("eve:")
+            heard += 1
+
+        for _ in range(100):
+            rotation.knock()
+            tasks.append(asyncio.ensure_future(eve()))
+            for _ in range(2):
+                await asyncio.sleep(0)
+        rotation.knock()
+        await rotation.turn("ann:")
+        before = heard
+        await asyncio.gather(*tasks)
+        return before
+
+    def attack() -> bool:
+        return asyncio.run(heard_before_ann()) > 10
+
+    repelled(attack, lambda: [patch.object(turns, "_MOST_AT_DOOR", 0)])
+
+
+def test_a_door_at_which_there_is_always_somebody_does_not_keep_those_inside_waiting() -> None:
+    async def turns_until_heard() -> int:
+        rotation, turned = Rotation(), 0
+        ann = asyncio.ensure_future(rotation.turn("ann:"))
+        while not ann.done():
+            rotation.knock()
+            turned += 1
+            await asyncio.sleep(0)
+        return turned
+
+    assert asyncio.run(turns_until_heard()) < 100
+
+
+def test_a_long_answer_is_made_by_turns_with_what_others_ask() -> None:
+    async def made_before_ann() -> int:
+        rotation, made, is_busy = Rotation(), 0, asyncio.Event()
+
+        async def lists() -> None:
+            nonlocal made
+            await rotation.turn("eve:")
+            for _ in range(100):
+                made += 1
+                if made == 50:
+                    is_busy.set()
+                await turns.another_turn()
+
+        flood = [asyncio.ensure_future(lists()) for _ in range(10)]
+        await is_busy.wait()
+        before = made
+        await rotation.turn("ann:")
+        found = made - before
+        await asyncio.gather(*flood)
+        return found
+
+    def attack() -> bool:
+        return asyncio.run(made_before_ann()) > 3
+
+    nobodys = SimpleNamespace(set=lambda _: None, get=lambda: None)
+    repelled(attack, lambda: [patch.object(turns, "_ANOTHER", nobodys)])
+
+
 def test_no_more_calls_of_one_connection_wait_than_so_many() -> None:
     async def refused() -> int:
         rotation = Rotation()

@@ -1,11 +1,11 @@
 """Pages of listings (AIP-158): how many at a time, and tokens, which are where the last page ended."""
 
-import asyncio
 from collections.abc import Callable, Reversible, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from trading.exchange.services.turns import another_turn
 from trading.reasons import MarketReason, Refused
 
 # Where nobody says how many, and at most.
@@ -13,9 +13,9 @@ _USUAL, MOST = 100, 1_000
 # Bytes after which an answer ends: half of the 4 MiB that gRPC's clients take where nobody tells them otherwise, which
 # leaves room for the last message.
 _MOST_BYTES = 2 * 1024 * 1024
-# Bytes that are made in one turn of the loop, in which nobody else is heard: some milliseconds.
-_TURN_BYTES = 64 * 1024
-# Rows that are looked through in one turn: some milliseconds too.
+# Bytes that are made in one turn, in which nobody else is heard: some milliseconds.
+_TURN_BYTES = 16 * 1024
+# Rows that are looked through in one turn: a part of a millisecond.
 TURN_ROWS = 2_000
 # A number of a page token, at most: databases take no greater one.
 _MAX_INT64 = 2**63 - 1
@@ -39,7 +39,7 @@ async def newest(rows: Reversible[R], is_wanted: Callable[[R], bool], count: int
             if len(found) == count:
                 break
         if looked % TURN_ROWS == 0:
-            await asyncio.sleep(0)
+            await another_turn()
     return found
 
 
@@ -60,7 +60,7 @@ async def fitting(
             break
         if turn_bytes >= _TURN_BYTES:
             turn_bytes = 0
-            await asyncio.sleep(0)
+            await another_turn()
     is_all = len(messages) == len(records) < size
     return messages, "" if is_all else token_of(*place(records[len(messages) - 1]))
 

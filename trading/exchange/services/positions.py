@@ -1,6 +1,5 @@
 """Positions as messages, by interval and meter, a page at a time."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from heapq import nsmallest
@@ -10,6 +9,7 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from trading.core.orders import Interval, Meter, Side
 from trading.exchange.services.codec import interval_to_pb
 from trading.exchange.services.paging import TURN_ROWS, token_of
+from trading.exchange.services.turns import another_turn
 from trading.market.market import Market
 
 # When an interval begins, and the number of a meter among all of the market by their ids.
@@ -74,5 +74,5 @@ async def _least(places: Iterable[Place], count: int) -> list[Place]:
     left = iter(places)
     while some := list(islice(left, TURN_ROWS)):
         least = nsmallest(count, chain(least, some))
-        await asyncio.sleep(0)
+        await another_turn()
     return least

@@ -69,6 +69,8 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._rotation = Rotation()
+        # By method: of ours there are some dozens, and others have no handler.
+        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
         self,
@@ -79,6 +81,13 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         handler = await continuation(call_details)
         if handler is None or not method.startswith(_OURS):
             return handler
+        self._rotation.knock()
+        if method in self._guarded:
+            return self._guarded[method]
+        guarded = self._guarded[method] = self._guard(handler, method)
+        return guarded
+
+    def _guard(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
         decode, encode = decoded(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
             call = _call(handler.unary_unary, method, self._rotation)

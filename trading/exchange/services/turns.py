@@ -1,15 +1,18 @@
 """Turns: whoever asks for much waits for himself, and others do not wait for all of it.
 
 What a call costs the loop before it waits for anything, it costs in one go. Calls that come together are
-let in one a turn of the loop, a host after another, and of each a connection after another; and a party that asks
-for more than it may is heard seldom for a while, however many of its calls are on their way.
+let in one a turn of the loop, a host after another, and of each a connection after another, and a long answer is made
+in such turns too; and a party that asks for more than it may is heard seldom for a while, however many of its calls
+are on their way.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 
 from trading.reasons import MarketReason, Refused
 
@@ -21,38 +24,67 @@ _PAUSE_S = 0.1
 _MOST_WAITING = 64
 # Calls of one connection that wait for their turn, which is a second of the loop's time or more.
 _MOST_CALLS = 2_048
+# Turns of the loop behind whoever was let in, or has come to the door, until another is let in: gRPC hands one call
+# over at a time, and needs some turns for the next.
+_QUIET_TURNS = 4
+# For so many turns at most those at the door come before those who wait behind it.
+_MOST_AT_DOOR = 64
+
+# How a call that is in asks for another turn; None where the exchange reads for itself.
+_ANOTHER: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("another", default=None)
 
 
 class Rotation:
-    """One call in a turn of the loop, of each host in its turn, and there of each connection."""
+    """One call in a turn of the loop, of each host in its turn, and there of each connection.
+
+    gRPC's own door knows no turns: first in, first out. So whoever is at it comes through before anybody is let in,
+    which costs a fraction of that, and waits here.
+    """
 
     def __init__(self) -> None:
         # By host and peer, each in the order of their turns.
         self._waiting: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
+        # Turns of the loop since somebody came to the door or was let in, and since the last of these.
+        self._quiet = self._at_door = 0
+
+    def knock(self) -> None:
+        """Somebody is at the door; for a turn it is asked once its request is read."""
+        self._quiet = 0
 
     async def turn(self, peer: str) -> None:
         """``peer``: as gRPC calls a connection. Raises Refused where too many of its calls wait."""
+        waiting = len(self._waiting.get(host_of(peer), {}).get(peer, ()))
+        if waiting >= _MOST_CALLS:
+            raise Refused(
+                MarketReason.OVERLOADED, f"{waiting} calls of this connection wait already"
+            )
+        await self._wait(peer)
+        # Each call has a task of its own, and so a context.
+        _ANOTHER.set(partial(self._wait, peer))
+
+    async def _wait(self, peer: str) -> None:
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._next)
-        calls = self._waiting.setdefault(host_of(peer), {}).setdefault(peer, deque())
-        if len(calls) >= _MOST_CALLS:
-            raise Refused(
-                MarketReason.OVERLOADED, f"{len(calls)} calls of this connection wait already"
-            )
         comes: asyncio.Future[None] = loop.create_future()
-        calls.append(comes)
+        self._waiting.setdefault(host_of(peer), {}).setdefault(peer, deque()).append(comes)
         await comes
 
     def _next(self) -> None:
+        self._quiet, self._at_door = self._quiet + 1, self._at_door + 1
+        if self._quiet >= _QUIET_TURNS or self._at_door > _MOST_AT_DOOR:
+            self._quiet = self._at_door = 0
+            self._let_in()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _let_in(self) -> None:
         while self._waiting:
             comes = self._taken()
             # Who waits no more takes nobody's turn.
             if not comes.done():
                 comes.set_result(None)
                 break
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._next)
 
     def _taken(self) -> asyncio.Future[None]:
         """Whose turn it is; whatever else its connection and host have waiting comes behind all others."""
@@ -66,6 +98,12 @@ class Rotation:
         if peers:
             self._waiting[host] = peers
         return comes
+
+
+async def another_turn() -> None:
+    """Of a call that has more to do than fits into one: all others who wait have theirs before."""
+    another = _ANOTHER.get()
+    await (asyncio.sleep(0) if another is None else another())
 
 
 def host_of(peer: str) -> str:
