@@ -281,11 +281,10 @@ class MarketConversations:
         standing = (yield from self.get_meter(meter_id)).standing
         said = registration_of(standing, key, (yield from self._log()), departure)
         request = meter_pb.RegisterMeterRequest(registration=said)
-        return (
-            yield from self._ask_signed(
-                "RegisterMeter", lambda to: to.meters.RegisterMeter, request
-            )
+        answer: meter_pb.RegisterMeterResponse = yield from self._ask_signed(
+            "RegisterMeter", lambda to: to.meters.RegisterMeter, request
         )
+        return answer
 
     def release_meter(
         self, meter_id: str, key: SigningKey, to_log_id: bytes = b""
@@ -296,9 +295,10 @@ class MarketConversations:
         standing = (yield from self.get_meter(meter_id)).standing
         said = release_of(standing, key, (yield from self._log()), to_log_id)
         request = meter_pb.ReleaseMeterRequest(release=said)
-        return (
-            yield from self._ask_signed("ReleaseMeter", lambda to: to.meters.ReleaseMeter, request)
+        answer: meter_pb.ReleaseMeterResponse = yield from self._ask_signed(
+            "ReleaseMeter", lambda to: to.meters.ReleaseMeter, request
         )
+        return answer
 
     def head(self) -> Conversation[ledger_pb.GetHeadResponse]:
         return ask(lambda to: to.ledger.GetHead, ledger_pb.GetHeadRequest())
