@@ -10,6 +10,7 @@ MECHANISMS = Kind(
     ("clear",),
     {
         "call": "trading.mechanisms.call:CallAuction",
+        "call-pro-rata": "trading.mechanisms.call:ProRataCallAuction",
         "continuous": "trading.mechanisms.continuous:ContinuousAuction",
         "nodal": "trading.mechanisms.nodal:NodalAuction",
     },

@@ -54,6 +54,7 @@ from trading.market.records import (
 from trading.market.restoring import Journalled
 from trading.market.sessions import Closing, Session
 from trading.market.settings import MarketSettings
+from trading.mechanisms.book import SelfTrade
 from trading.mechanisms.call import CallAuction
 from trading.mechanisms.network import no_network
 from trading.mechanisms.verify import verify
@@ -156,6 +157,10 @@ class ExchangeWorld:
         if self.seed % 3 == 0:
             rules = msgspec.structs.replace(self.settings.rules, ahead=3)
             self.settings = msgspec.structs.replace(self.settings, rules=rules)
+        modes = {1: SelfTrade.CANCEL_OLDEST, 2: SelfTrade.CANCEL_BOTH}
+        if self.seed % 7 in modes:
+            mode = modes[self.seed % 7]
+            self.settings = msgspec.structs.replace(self.settings, self_trade=mode)
         if self.seed % 2:
             times = msgspec.structs.replace(self.settings.times, object_ns=5 * NS_PER_S)
             self.settings = msgspec.structs.replace(self.settings, times=times)

@@ -17,6 +17,7 @@ from trading.core.settlement import LossPayer, Tariff
 from trading.core.trades import Times
 from trading.core.units import MAX_PRICE, MJ_PER_WH, MicroPerKwh, Millijoule
 from trading.market.settings import MarketSettings
+from trading.mechanisms.book import SelfTrade
 
 DEFAULT_SERVER = "127.0.0.1:50090"
 _ADDRESS = bounds(pattern=HOST_AND_PORT)
@@ -45,6 +46,8 @@ class MarketConfig:
     ahead: int = field(default=1, metadata=bounds(minimum=1, maximum=1_000))
     tick_micro_per_kwh: int = field(default=1, metadata=bounds(minimum=1, maximum=MAX_PRICE))
     mechanisms: tuple[str, ...] = field(default=("call",), metadata=_ID)
+    # Which order ends where two of one party would meet in a continuous book.
+    self_trade: Literal["newest", "oldest", "both"] = "newest"
     router_tick_ms: int = field(default=100, metadata=bounds(minimum=1, maximum=10_000))
     orders_per_party: int = field(default=1_000, metadata=bounds(minimum=1, maximum=100_000))
     # Of one party, as many a second, and so many at once.
@@ -320,6 +323,7 @@ class ExchangeConfig:
             self.market.mechanisms,
             self.operator.party,
             tuple(self.market_meters.values()),
+            self_trade=SelfTrade(f"cancel {self.market.self_trade}"),
         )
 
     @property

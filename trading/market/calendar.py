@@ -69,7 +69,8 @@ class Calendar:
         """Of an interval with none :meth:`beside` it."""
         session = self.sessions.get(interval.start_ns)
         if session is None:
-            session = Session(interval, self._settings.mechanism_of(interval))
+            settings = self._settings
+            session = Session(interval, settings.mechanism_of(interval), settings.self_trade)
             self.sessions[interval.start_ns] = session
             self._changes.session(session)
             self._set_deadline(session)

@@ -64,7 +64,7 @@ class Market:
         )
         self.orders = OrderTable(self._desk, self.positions, settings.tariff.utility_price)
         fill(self.orders, journalled)
-        self.sessions = sessions_of(journalled)
+        self.sessions = sessions_of(journalled, settings.self_trade)
         self.moves = Moves(self.meters, self.positions)
         self._deadlines, self._changes = Deadlines(), Changes()
         parts = (settings, self.orders, self._deadlines, self._changes)

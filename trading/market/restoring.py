@@ -16,6 +16,7 @@ from trading.market.records import (
     TradeRecord,
 )
 from trading.market.sessions import Session, may_be_undone, restored
+from trading.mechanisms.book import SelfTrade
 from trading.reasons import MarketReason
 
 
@@ -68,7 +69,7 @@ def fill(table: OrderTable, journalled: Journalled) -> None:
         table.restore(record, away[record.order.seq])
 
 
-def sessions_of(journalled: Journalled) -> dict[int, Session]:
+def sessions_of(journalled: Journalled, self_trade: SelfTrade) -> dict[int, Session]:
     away = away_of(journalled.trades)
     trades: defaultdict[int, list[TradeRecord]] = defaultdict(list)
     orders: defaultdict[int, list[tuple[Order, int, int, MarketReason | None]]] = defaultdict(list)
@@ -81,7 +82,9 @@ def sessions_of(journalled: Journalled) -> dict[int, Session]:
         orders[order.interval.start_ns].append(kept)
     clearings = {each.interval.start_ns: each for each in journalled.clearings}
     return {
-        start_ns: restored(record, trades[start_ns], orders[start_ns], clearings.get(start_ns))
+        start_ns: restored(
+            *(record, trades[start_ns], orders[start_ns], clearings.get(start_ns)), self_trade
+        )
         for record in journalled.intervals
         for start_ns in (record.interval.start_ns,)
     }

@@ -10,7 +10,7 @@ from trading.core.trades import State, Trade
 from trading.market.phases import TRANSITIONS, Phase, Word
 from trading.market.records import ClearingRecord, IntervalRecord, TradeRecord
 from trading.market.settings import CONTINUOUS
-from trading.mechanisms.book import OrderBook, Way
+from trading.mechanisms.book import OrderBook, SelfTrade, Way
 from trading.mechanisms.mechanism import Match, Unmatched
 from trading.mechanisms.network import Pair
 from trading.reasons import MarketReason
@@ -48,7 +48,12 @@ class Session:
     all of it is either of the newest clearing, or closings; of one that was wrong it is both.
     """
 
-    def __init__(self, interval: Interval, mechanism: str) -> None:
+    def __init__(
+        self,
+        interval: Interval,
+        mechanism: str,
+        self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
+    ) -> None:
         self.interval = interval
         self.mechanism = mechanism
         self.phase = Phase.OPEN
@@ -66,7 +71,7 @@ class Session:
         # How many of its trades wait for the network, and how many have not ended.
         self.with_network = 0
         self.live = 0
-        self.book = OrderBook() if mechanism == CONTINUOUS else None
+        self.book = OrderBook(self_trade) if mechanism == CONTINUOUS else None
         self.work: deque[Match | Unmatched | Closing] = deque()
         # Of the newest clearing.
         self.is_path_priced = False
@@ -132,11 +137,12 @@ def restored(
     trades: Iterable[TradeRecord],
     orders: Sequence[tuple[Order, int, int, MarketReason | None]],
     clearing: ClearingRecord | None,
+    self_trade: SelfTrade,
 ) -> Session:
     """As it was journalled. Of ``orders``: what waits, what is matched and not bound, and why nothing comes back.
     ``clearing``: the newest, where something of it is left to be done.
     """
-    session = Session(record.interval, record.mechanism)
+    session = Session(record.interval, record.mechanism, self_trade)
     session.phase, session.rounds = record.phase, record.rounds
     session.is_due, session.is_over = record.is_due, record.is_over
     session.uncleared = record.uncleared
@@ -174,6 +180,7 @@ def restored(
             session.barred,
             _refused(session),
             len(session.trades) + 1,
+            self_trade,
         )
     return session
 

@@ -6,6 +6,7 @@ from digitalgrid.units import NS_PER_S
 from trading.core.orders import Interval, MarketRules, Meter
 from trading.core.settlement import Tariff
 from trading.core.trades import Times
+from trading.mechanisms.book import SelfTrade
 
 CONTINUOUS = "continuous"
 
@@ -23,6 +24,8 @@ class MarketSettings(msgspec.Struct, frozen=True):
     operator: str = "operator"
     meters: tuple[Meter, ...] = ()
     rounds: int = 5
+    # Of continuous books, where two orders of one party would meet.
+    self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
 
     def __post_init__(self) -> None:
         # Trades are named by the second in which their intervals begin.

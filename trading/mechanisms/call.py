@@ -111,6 +111,13 @@ class CallAuction:
         return fills | _first_come(margin, room)
 
 
+class ProRataCallAuction(CallAuction):
+    """Orders at the price share in proportion, whoever came first."""
+
+    def __init__(self) -> None:
+        super().__init__(margin=Margin.PRO_RATA)
+
+
 class _Room:
     """What a side can still trade: in all, and of each party as much as others have on the other side."""
 

@@ -27,6 +27,7 @@ from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
 from trading.market.records import ClearingRecord, IntervalRecord, NonceRecord, OrderRecord
 from trading.market.restoring import Journalled
+from trading.mechanisms.book import SelfTrade
 from trading.mechanisms.mechanism import Clearing
 from trading.reasons import MarketReason, Refused
 
@@ -424,3 +425,26 @@ def test_seqs_go_on_where_they_ended_whoever_is_remembered() -> None:
     market = Market(SETTINGS, Journalled(next_seq=42))
     (first,) = taken(market, FOUR[0]).answer
     assert isinstance(first, OrderRecord) and first.order.seq == 42
+
+
+@pytest.mark.parametrize(
+    ("mode", "waits"),
+    [
+        (SelfTrade.CANCEL_NEWEST, [10, 0]),
+        (SelfTrade.CANCEL_OLDEST, [0, 10]),
+        (SelfTrade.CANCEL_BOTH, [0, 0]),
+    ],
+)
+def test_where_two_orders_of_a_party_would_meet_the_market_says_which_ends(
+    mode: SelfTrade, waits: list[int]
+) -> None:
+    settings = msgspec.structs.replace(SETTINGS, self_trade=mode)
+    market, journal = Market(settings), MemoryJournal()
+    # The book is as it was after a restart too.
+    sells = tender("ann", Side.SELL, 10, 10, nonce=1, start_ns=CONTINUOUS)
+    journal.write(taken(market, sells, now_ns=0).records)
+    market = Market(settings, journal.journalled())
+    buys = tender("ann", Side.BUY, 10, 10, nonce=2, start_ns=CONTINUOUS)
+    journal.write(taken(market, buys, now_ns=0).records)
+    assert [journal.orders[seq].open_wh for seq in (1, 2)] == waits
+    assert R.SELF_TRADE in {each.reason for each in journal.orders.values()}
