@@ -71,6 +71,8 @@ _LINK: dict[str, Callable[[LinkPicture], object]] = {
     "up": lambda shown: shown.up,
     # Nobody says that it is down: an end is silent, or its word is too old.
     "silent": lambda shown: not shown.up and shown.link.state is not LinkState.DOWN,
+    # A word and the same in words; both empty where nobody says why.
+    "down_cause": lambda shown: shown.why_down.cause.name.lower() if shown.why_down.text else "",
     "down_text": lambda shown: shown.why_down.text,
     "resistance_ohm": lambda shown: shown.link.resistance_ohm,
     "voltage_v": lambda shown: shown.link.voltage_v,

@@ -217,6 +217,20 @@ def test_a_refusal_says_why_and_what_to_do(
     expect(page.get_by_role("button", name="Request", exact=True)).to_be_disabled()
 
 
+def test_a_silent_line_says_who_does_not_hear_whom_and_is_healed_from_its_card(
+    open_page: Open, address: str, options: emulator.EmulationOptions
+) -> None:
+    emulator.send_command(options.run_dir, "silence", "r7-r8")
+    page = open_page(f"{address}#/line/r7-r8")
+    wait_until_drawn(page)
+    card = page.get_by_role("region", name="r7-r8")
+    expect(card).to_contain_text("r7 and r8 hear nothing of each other")
+    card.get_by_role("button", name="Heal…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Heal r7-r8").click()
+    expect(card).not_to_contain_text("hear nothing")
+    expect(card).to_contain_text("up")
+
+
 def test_a_cut_line_is_seen_and_its_circuit_moves(
     open_page: Open, address: str, client: PowerClient, options: emulator.EmulationOptions
 ) -> None:

@@ -80,6 +80,19 @@ def test_every_view_keeps_to_wcag(
     assert found == {}
 
 
+def test_a_column_that_the_controller_does_not_tell_is_empty(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page(f"{controller.address}#/?wide=on")
+    wait_until_drawn(page)
+    for name in ("circuits", "lines", "routers", "loads", "sources"):
+        page.evaluate(f"() => {{ location.hash = '#/?wide=on&list={name}'; }}")
+        table = page.get_by_role("grid", name=name)
+        expect(table.get_by_role("row").nth(1)).to_be_visible()
+        expect(table).not_to_contain_text("undefined")
+        expect(table).not_to_contain_text("NaN")
+
+
 def test_the_page_fits_a_phone(controller: PlayedController, open_page: Open) -> None:
     page = open_page(controller.address, PHONE)
     wait_until_drawn(page)

@@ -13,7 +13,7 @@ export function Refusal({ error }) {
     ${error.advice && html`<p>${error.advice}</p>`}
     ${error.code === "UNAUTHENTICATED" && html`<${Token} />`}
     ${(error.reason || facts.length > 0) && html`<p class="small">${error.reason && html`<code>${error.reason}</code>`}
-      ${facts.map(([key, value]) => html` <span key=${key}>${key.replace(/_w$/, "").replace(/_/g, " ")}: ${key.endsWith("_w") ? power(Number(value)) : value}</span>`)}</p>`}
+      ${facts.map(([key, value], at) => html`${at ? ", " : " "}<span key=${key}>${key.replace(/_w$/, "").replace(/_/g, " ")}: ${key.endsWith("_w") ? power(Number(value)) : value}</span>`)}</p>`}
   </div>`;
 }
 

@@ -17,7 +17,7 @@ export const stateColumn = (of, width = "minmax(96px, 1fr)") => ({
   key: "state", title: "state", width, plain: true,
   value: (row) => of(row).word, sort: (row) => of(row).rank, show: (row) => html`<${State} of=${of(row)} />`,
 });
-export const number = (key, title, value, text, more = {}) => ({ key, title, value, text: (row) => text(value(row)), right: true, width: "minmax(66px, 0.8fr)", ...more });
+export const number = (key, title, value, text, more = {}) => ({ key, title, value, text: (row) => (value(row) === undefined ? "" : text(value(row))), right: true, width: "minmax(66px, 0.8fr)", ...more });
 export const word = (key, title, value, more = {}) => ({ key, title, value, width: "minmax(76px, 1.3fr)", ...more });
 
 /**

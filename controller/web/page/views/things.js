@@ -32,7 +32,7 @@ export function LineCard({ row }) {
       ["Toll", row.cost_per_mwh ? `${row.cost_per_mwh} per MWh` : ""], ["May fail with", (row.risk_groups ?? []).join(", ")],
     ]} />
     <${Circuits} of=${circuitsOn(row.link_id)} />
-    <${Service} id=${row.link_id} admin=${row.admin} faults=${row.up ? ["cut", "silence"] : [row.silent ? "heal" : "restore"]} />`;
+    <${Service} id=${row.link_id} admin=${row.admin} faults=${row.up ? ["cut", "silence"] : [row.silent || row.down_cause === "silent" ? "heal" : "restore"]} />`;
 }
 
 /** @param {{row: any}} props */
