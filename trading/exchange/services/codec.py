@@ -96,8 +96,9 @@ def refusal_to_pb(refused: Refused) -> pb.Refusal:
 
 
 def order_to_pb(record: OrderRecord) -> pb.Order:
-    message = pb.Order(tender=_tender_to_pb(record.order))
+    message = pb.Order()
     fill_order(message, record)
+    _fill_tender(message.tender, record.order)
     return message
 
 
@@ -110,21 +111,22 @@ def fill_order(message: pb.Order, record: OrderRecord) -> None:
         message.ended_reason = record.reason
 
 
-def _tender_to_pb(order: Order) -> pb.Tender:
-    return pb.Tender(
-        order_id=order.order_id,
-        meter_id=order.meter_id,
-        side=_SIDES_TO_PB[order.side],
-        wh=order.wh,
-        limit_micro_per_kwh=order.limit,
-        interval=interval_to_pb(order.interval),
-        time_in_force=_TIFS_TO_PB[order.tif],
-        min_fill_wh=order.min_fill_wh,
-        expires_unix_ns=order.expires_ns or 0,
-        max_loss_ppm=order.constraints.max_loss_ppm or 0,
-        avoid_ids=order.constraints.avoid_ids,
-        tags=order.tags,
-    )
+def _fill_tender(message: pb.Tender, order: Order) -> None:
+    """In place, for long lists have thousands: messages that are made by themselves would be copied into the order."""
+    interval, constraints = order.interval, order.constraints
+    message.order_id, message.meter_id = order.order_id, order.meter_id
+    message.side, message.wh = _SIDES_TO_PB[order.side], order.wh
+    message.limit_micro_per_kwh = order.limit
+    message.interval.start_unix_ns = interval.start_ns
+    message.interval.length_ns = interval.length_ns
+    message.time_in_force = _TIFS_TO_PB[order.tif]
+    message.min_fill_wh = order.min_fill_wh
+    message.expires_unix_ns = order.expires_ns or 0
+    if constraints is not ANY_WAY:
+        message.max_loss_ppm = constraints.max_loss_ppm or 0
+        message.avoid_ids.extend(constraints.avoid_ids)
+    if order.tags:
+        message.tags.extend(order.tags)
 
 
 def tariff_to_pb(tariff: TariffConfig) -> pb.Tariff:
