@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from dgctl.market import pricing, tables, wording
+from dgctl.market import bill_tables, pricing, wording
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.units import MJ_PER_WH, PPM, format_duration_ns, format_unix_ns
@@ -152,7 +152,7 @@ def _undelivered(settlement: pb.Settlement) -> Iterator[Part]:
 
 
 def _bill(trade: pb.Transaction, settlement: pb.Settlement) -> Iterator[Part]:
-    yield from tables.bill(settlement)
+    yield from bill_tables.bill(settlement)
     if trade.HasField("locked"):
         yield ""
         yield _locked(trade)

@@ -218,6 +218,25 @@ def test_a_bill_that_was_objected_to_is_not_said_to_be_of_ends_that_contradict(
     )
 
 
+@pytest.mark.parametrize(
+    ("quality", "why"),
+    [
+        ("source only", "what counts comes of the source's, and the path's formula"),
+        ("last reading", "what the controller heard last counts, and nobody is blamed"),
+        ("unread", "what is not known is not paid for"),
+    ],
+)
+def test_of_a_bill_that_is_estimated_it_is_said_why(
+    quality: str, why: str, dgctl: Run, market: FakeMarket
+) -> None:
+    bill = fake_market.settlement(quality=quality, estimated=True)
+    market.answers["GetSettlement"] = pb.GetSettlementResponse(
+        transaction=fake_market.trade(), settlement=bill
+    )
+    assert why in squeezed(dgctl("settle", "t1"))
+    assert f"estimated ({quality})" in squeezed(dgctl("explain", "t1"))
+
+
 def test_a_fee_is_a_line_of_no_energy(dgctl: Run, market: FakeMarket) -> None:
     settlement = fake_market.settlement()
     formula = "145000000 nano (energy, objected to in vain) x 10000 / 1000000, rounded down"

@@ -7,7 +7,9 @@ both ends, loss as by formula   the sink's                                      
 the sink only                   the sink's                                          what_counts_of_two_ends
 the source only                 the formula backwards, as an estimate; twice the    what_counts_of_two_ends;
                                 time to object                                      test_objections, waits_twice_as_long
-none                            nothing is paid for, nobody is blamed               test_settlement, no_meter_saw
+none, and the sink had said     what it had said last, as an estimate; nobody is    no_end_ever_speaks;
+something before it fell silent blamed for the rest, and twice the time to object   test_objections, never_comes
+none ever                       nothing is paid for, nobody is blamed               test_settlement, no_meter_saw
 none now, but one before        what was said once stays said                       never_taken_back
 more arrives than was sent, or  what neither end denies is paid at once, the rest   what_neither_end_denies;
 another loss than the formula's is disputed                                         test_settlement, test_saga
