@@ -80,11 +80,13 @@ def _head(signed: pb.SignedTreeHead, log_id: bytes, public_key: bytes) -> pb.Tre
     return head
 
 
-def read_notice(release: pb.MeterRelease, log_id: bytes) -> pb.MeterNotice:
-    """What a meter has said as it left a log. Raises LedgerRefused."""
+def read_notice(
+    release: pb.MeterRelease, log_id: bytes, *, is_known: bool = False
+) -> pb.MeterNotice:
+    """What a meter has said as it left a log; ``is_known``: its signature is known to be good. Raises LedgerRefused."""
     notice = _parsed(pb.MeterNotice(), release.notice, "a meter's notice")
     _check_words(notice, log_id)
-    if not is_signed(
+    if not is_known and not is_signed(
         notice.meter_public_key,
         Domain.METER_RELEASE,
         log_id,
@@ -97,11 +99,13 @@ def read_notice(release: pb.MeterRelease, log_id: bytes) -> pb.MeterNotice:
     return notice
 
 
-def read_certificate(registration: pb.MeterRegistration, log_id: bytes) -> pb.MeterCertificate:
-    """What a meter has said as it came to a log. Raises LedgerRefused."""
+def read_certificate(
+    registration: pb.MeterRegistration, log_id: bytes, *, is_known: bool = False
+) -> pb.MeterCertificate:
+    """What a meter has said as it came to a log; ``is_known`` as of a notice. Raises LedgerRefused."""
     certificate = _parsed(pb.MeterCertificate(), registration.certificate, "a certificate")
     _check_words(certificate, log_id)
-    if not is_signed(
+    if not is_known and not is_signed(
         certificate.meter_public_key,
         Domain.METER_REGISTRATION,
         log_id,

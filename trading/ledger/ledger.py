@@ -92,7 +92,7 @@ class Ledger:
         if has_more and self._storage.head() == head:
             raise BadLog(f"the head is of {size} entries only", size)
         self._tree, self._accounts = verifier.tree, verifier.accounts
-        self._registry, self._key_seqs = verifier.registry, verifier.key_seqs
+        self._registry.stays, self._key_seqs = verifier.registry.stays, verifier.key_seqs
         self.log_id, self._last_unix_ns = verifier.log_id, verifier.last_unix_ns
         if verifier.key_id != self._signer.key_id:
             raise LedgerRefused(

@@ -36,7 +36,7 @@ class Verifier:
         self.last_unix_ns = 0
         self.tree = Tree()
         self.accounts = Accounts()
-        self.registry = Registry()
+        self.registry = Registry(check_signatures=check_signatures)
         # Of entries that name the key by which those after them are signed.
         self.key_seqs: list[int] = []
         self.log_id = b""

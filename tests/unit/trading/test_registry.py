@@ -68,9 +68,12 @@ def test_a_log_that_is_taken_up_again_has_the_meters_that_it_had() -> None:
     storage = MemoryStorage()
     book = ledger(storage)
     register(book)
-    again = Ledger(storage, KEY, Clock(), "")
-    assert again.registered(METER.public_key) == 1_000
     book = Ledger(storage, KEY, Clock(), "")
+    assert book.registered(METER.public_key) == 1_000
+    # Whoever writes looks at signatures, also of a log that was there before.
+    unsigned = release(book)
+    unsigned.signature = b""
+    assert why(lambda: write(book, pb.Entry(release=unsigned))) is R.BAD_METER_SIGNATURE
     there = log(2)
     register(there, depart(book, there.log_id))
 
