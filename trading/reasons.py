@@ -543,6 +543,13 @@ class MarketReason(ExplainedReason):
         "the release is of a log that this market knows no exchange by, or is signed with a key that it has given up",
         "have the operator add the log to `known_logs`, if it is another market's; or take the proof anew",
     )
+    FORECAST_OUT_OF_RANGE = (
+        "FORECAST_OUT_OF_RANGE",
+        _INVALID,
+        "",
+        "what a meter is expected to give is below 0, or above all that is reckoned with",
+        "give whole Wh; 0 where it gives nothing",
+    )
     METER_GONE = (
         "METER_GONE",
         _PRECONDITION,

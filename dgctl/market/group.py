@@ -9,7 +9,7 @@ from dgctl.market.looking import balance, book, clear, clearings, position, stat
 from dgctl.market.meters import meter
 from dgctl.market.money import deposit, refund, rotate_key, withdraw
 from dgctl.market.options import signs
-from dgctl.market.tendering import cancel, tender
+from dgctl.market.tendering import cancel, forecast, tender
 from dgctl.options import Settings
 
 
@@ -34,6 +34,6 @@ for _verb in (
     *(status, tender, tenders, cancel, book, clear, clearings, trades, position),
     *(explain, settle, receipt, dispute, resolve),
     *(balance, deposit, withdraw, refund, log, verify, witness, rotate_key),
-    *(meter, compare),
+    *(meter, compare, forecast),
 ):
     market.add_command(_verb)

@@ -136,6 +136,44 @@ def sell(settings: Settings, /, **wanted: Any) -> None:
 
 
 @click.command()
+@click.option("--source", "device_id", type=IdType(), metavar="ID", help="Or the source behind it.")
+@click.option("--meter", "meter_id", type=IdType(), metavar="ID", help="A meter of yours.")
+@click.option(
+    "--energy",
+    "most_wh",
+    type=EnergyType(),
+    required=True,
+    metavar="ENERGY",
+    help="That it gives at most, such as 700Wh; what is sold already stays so.",
+)
+@click.option(
+    "--interval",
+    type=IntervalType(),
+    default="next",
+    show_default=True,
+    metavar="WHEN",
+    help="next, +1 for the one after, or when it begins, as 2026-11-30T12:00:00Z.",
+)
+@signs
+@pass_settings
+def forecast(
+    settings: Settings, device_id: str | None, meter_id: str | None, most_wh: int, interval: str
+) -> None:
+    """Says that a source gives no more than that in an interval, so that its meter sells no more.
+
+    The last word counts. By its party or, with --meter, the operator.
+    """
+    from dgctl.market.output import show
+    from digitalgrid.market.v1 import market_pb2 as pb
+
+    with market_client(settings, signer_of(settings)) as client:
+        market = client.market()
+        meter = meter_id or _meter_of(settings, "sell", market, device_id)
+        position = client.set_forecast(meter, start_ns_of(interval, market), most_wh)
+    show(pb.ListPositionsResponse(positions=[position]), settings.output)
+
+
+@click.command()
 @click.argument("order_id", metavar="ORDER", type=IdType())
 @signs
 @pass_settings

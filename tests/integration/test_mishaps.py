@@ -88,6 +88,7 @@ EXAMPLES = {
     "dgctl market deposit": "ann 12.50",
     "dgctl market dispute": "t1 --line energy",
     "dgctl market explain": "t1",
+    "dgctl market forecast": "--energy 700Wh --meter m2",
     "dgctl market log": "--help",
     "dgctl market meter register": "m1 --meter-key {key}",
     "dgctl market meter release": "m1 --meter-key {key}",

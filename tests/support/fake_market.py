@@ -277,6 +277,9 @@ def usual_answers() -> dict[str, Any]:
                 pb.Position(meter_id="m1", interval=INTERVAL, bought_wh=1_000, most_bought_wh=1_250)
             ]
         ),
+        "SetForecast": pb.SetForecastResponse(
+            position=pb.Position(meter_id="m2", interval=INTERVAL, most_sold_wh=700)
+        ),
         "GetSettlement": pb.GetSettlementResponse(transaction=trade(), settlement=settlement()),
         "GetReceipt": pb.GetReceiptResponse(receipt=receipt),
         "OpenDispute": pb.OpenDisputeResponse(settlement=settlement(disputed=True)),

@@ -34,6 +34,7 @@ class AsyncMarketClient(AsyncClient[Connection, MarketConversations]):
     create_tenders = awaited(MarketConversations.create_tenders)
     create_tender = awaited(MarketConversations.create_tender)
     cancel_tender = awaited(MarketConversations.cancel_tender)
+    set_forecast = awaited(MarketConversations.set_forecast)
     list_tenders = awaited(MarketConversations.list_tenders)
     wait_until_decided = awaited(MarketConversations.wait_until_decided)
     book = awaited(MarketConversations.book)

@@ -36,6 +36,7 @@ class MarketClient(BlockingClient[Connection, MarketConversations]):
     create_tenders = asked(MarketConversations.create_tenders)
     create_tender = asked(MarketConversations.create_tender)
     cancel_tender = asked(MarketConversations.cancel_tender)
+    set_forecast = asked(MarketConversations.set_forecast)
     list_tenders = asked(MarketConversations.list_tenders)
     wait_until_decided = asked(MarketConversations.wait_until_decided)
     book = asked(MarketConversations.book)

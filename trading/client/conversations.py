@@ -85,6 +85,18 @@ class MarketConversations:
         )
         return answer.order
 
+    def set_forecast(
+        self, meter_id: str, interval_start_unix_ns: int, most_wh: int
+    ) -> Conversation[pb.Position]:
+        """A meter is not expected to give more in an interval, and sells no more: by its party or the operator."""
+        request = pb.SetForecastRequest(
+            meter_id=meter_id, interval_start_unix_ns=interval_start_unix_ns, most_wh=most_wh
+        )
+        answer: pb.SetForecastResponse = yield from self._ask_signed(
+            "SetForecast", lambda to: to.market.SetForecast, request
+        )
+        return answer.position
+
     def list_tenders(
         self, party: str = "", *, open_only: bool = False, newest: int | None = None
     ) -> Conversation[list[pb.Order]]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from digitalgrid.supervision import start_task
 from digitalgrid.units import NS_PER_S
-from trading.core.orders import Tender
+from trading.core.orders import Interval, Meter, Tender
 from trading.core.readings import Ends
 from trading.core.trades import Effect, HoldLost, Trade, TradeEvent, Watched
 from trading.core.units import Nano
@@ -145,6 +145,14 @@ class Runtime:
     async def cancel_tender(self, party: str, nonce: int, order_id: str) -> OrderRecord:
         """Raises Refused; of an order that has ended already it is told how it stands."""
         return await self._do(lambda now_ns: self.market.cancel(party, nonce, order_id, now_ns))
+
+    async def forecast(
+        self, party: str, nonce: int, meter_id: str, start_ns: int, most: int
+    ) -> tuple[Meter, Interval]:
+        """A meter sells no more than that in an interval. Raises Refused."""
+        return await self._do(
+            lambda now_ns: self.market.forecast(party, nonce, meter_id, start_ns, most, now_ns)
+        )
 
     async def object_to(self, party: str, nonce: int, trade_id: str, objection: Objection) -> Trade:
         """A buyer or seller does not agree with a line of a bill. Raises Refused where it is not open to that."""

@@ -7,7 +7,7 @@ durable the market begins anew where it was, and asks again for what was not ans
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from trading.core.asking import pending
-from trading.core.orders import Order, Tender
+from trading.core.orders import Interval, Meter, Order, Tender
 from trading.core.positions import Positions
 from trading.core.readings import Ends
 from trading.core.tenders import Desk, Registered, most_due, nowhere
@@ -34,6 +34,7 @@ from trading.market.disputes import (
     has_objected,
     role_of,
 )
+from trading.market.forecasts import Forecasts
 from trading.market.moves import Moves
 from trading.market.order_table import OrderTable, Row, record_of
 from trading.market.outcome import Clear, Cleared, Outcome, T
@@ -66,6 +67,7 @@ class Market:
         fill(self.orders, journalled)
         self.sessions = sessions_of(journalled, settings.self_trade)
         self.moves = Moves(self.meters, self.positions)
+        self._forecasts = Forecasts(self.meters, self.positions, self.sessions)
         self._deadlines, self._changes = Deadlines(), Changes()
         parts = (settings, self.orders, self._deadlines, self._changes)
         self._dealings = Dealings(*parts, self.sessions)
@@ -133,6 +135,22 @@ class Market:
         else:
             self._calendar.close(row, MarketReason.CANCELLED)
         return self._outcome(record_of(row))
+
+    def forecast(
+        self, party: str, nonce: int, meter_id: str, start_ns: int, most: int, now_ns: int
+    ) -> Outcome[tuple[Meter, Interval]]:
+        """A meter is not expected to give more than ``most`` Wh in an interval: it sells no more. By its party or the
+        operator; the same again changes nothing. Raises Refused.
+        """
+        meter = self._forecasts.meter_of(party, meter_id, self.settings.operator)
+        unheard = self._desk.hear(party, nonce, now_ns)
+        session = self._calendar.of(start_ns)
+        if session.forecasts.get(meter_id) != most:
+            if unheard is not None:
+                raise unheard
+            self._forecasts.set(session, meter_id, most)
+            self._changes.session(session)
+        return self._outcome((meter, session.interval))
 
     def object_to(
         self, party: str, nonce: int, trade_id: str, objection: Objection, now_ns: int

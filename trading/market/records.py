@@ -42,7 +42,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older; ``last_seq``: none
     is newer, 0 as long as it takes tenders. ``left``: so many of the last matches and unmatched orders of its newest
     clearing, or of all its orders where it was wrong, are still to be dealt with. ``uncleared``: why it began
-    without the answer that was due.
+    without the answer that was due. ``forecasts``: by meter, the most that it is expected to give.
     """
 
     interval: Interval
@@ -55,6 +55,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     last_seq: int = 0
     left: int = 0
     uncleared: MarketReason | None = None
+    forecasts: dict[str, Wh] = {}
 
 
 class ClearingRecord(msgspec.Struct, frozen=True, tag=True):

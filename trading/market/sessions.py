@@ -7,6 +7,7 @@ import msgspec
 
 from trading.core.orders import Interval, Order
 from trading.core.trades import State, Trade
+from trading.core.units import Wh
 from trading.market.phases import TRANSITIONS, Phase, Word
 from trading.market.records import ClearingRecord, IntervalRecord, TradeRecord
 from trading.market.settings import CONTINUOUS
@@ -65,6 +66,8 @@ class Session:
         self.uncleared: MarketReason | None = None
         # Nothing is matched any more.
         self.is_over = False
+        # By meter, the most that it is expected to give.
+        self.forecasts: dict[str, Wh] = {}
         self.seqs: list[int] = []
         self.trades: dict[str, TradeRow] = {}
         self.barred: set[Pair] = set()
@@ -129,6 +132,7 @@ class Session:
             self.seqs[-1] if self.seqs and not takes_tenders else 0,
             self.left_of_clearing,
             self.uncleared,
+            dict(self.forecasts),
         )
 
 
@@ -145,7 +149,7 @@ def restored(
     session = Session(record.interval, record.mechanism, self_trade)
     session.phase, session.rounds = record.phase, record.rounds
     session.is_due, session.is_over = record.is_due, record.is_over
-    session.uncleared = record.uncleared
+    session.uncleared, session.forecasts = record.uncleared, dict(record.forecasts)
     session.seqs = sorted(order.seq for order, *_ in orders)
     for each in sorted(trades, key=lambda each: each.number):
         trade = msgspec.structs.replace(each.trade)

@@ -55,6 +55,10 @@ def test_it_tenders_waits_reads_and_watches(tmp_path: Path) -> None:
             start_ns = parties.interval.start_unix_ns
             book = await ann.book(start_ns)
             assert [sum(each.wh for each in side) for side in (book.bids, book.asks)] == [20, 7]
+            assert (await bob.set_forecast("bob", start_ns, 3)).most_sold_wh == 3
+            # A meter without a key needs no registration.
+            standing = (await bob.get_meter("bob")).standing
+            assert (standing.party, standing.public_key, standing.registered) == ("bob", b"", False)
             ended = await ann.cancel_tender("o0")
             assert not ended.open_wh
             assert (await ann.wait_until_decided(ended, 5.0))[0].seq == ended.seq

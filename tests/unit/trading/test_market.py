@@ -448,3 +448,43 @@ def test_where_two_orders_of_a_party_would_meet_the_market_says_which_ends(
     journal.write(taken(market, buys, now_ns=0).records)
     assert [journal.orders[seq].open_wh for seq in (1, 2)] == waits
     assert R.SELF_TRADE in {each.reason for each in journal.orders.values()}
+
+
+def test_a_forecast_limits_what_a_meter_sells_also_after_a_restart_and_what_is_sold_stays_so() -> (
+    None
+):
+    market, journal = Market(SETTINGS), MemoryJournal()
+    journal.write(market.resume(0).records)
+    sold = tender("bob", Side.SELL, 60, 10, nonce=1, start_ns=CONTINUOUS)
+    journal.write(taken(market, sold, now_ns=0).records)
+
+    def foretold(most: int, nonce: int, party: str = "bob", start_ns: int = CONTINUOUS) -> Any:
+        return market.forecast(party, nonce, "meter of bob", start_ns, most, 0)
+
+    meter, interval = foretold(50, 2).answer
+    assert (meter.meter_id, interval.start_ns) == ("meter of bob", CONTINUOUS)
+    position = market.positions.of(meter.meter_id, interval)
+    assert position.open_sold == 60 and market.positions.most(meter, interval, Side.SELL) == 50
+    # The same again is answered; another word of an old nonce is none.
+    assert not foretold(50, 2).records
+    assert refused_by(lambda: foretold(70, 2)).reason is R.STALE_NONCE
+    journal.write(foretold(80, 3).records)
+    market = Market(SETTINGS, journal.journalled())
+    (over,) = taken(market, changed(sold, 21, 4), now_ns=0).answer
+    assert isinstance(over, Refused) and over.reason is R.POSITION_LIMIT
+    (within,) = taken(market, changed(sold, 20, 5), now_ns=0).answer
+    assert isinstance(within, OrderRecord)
+    (other,) = taken(market, changed(sold, 900, 6, side=Side.BUY), now_ns=0).answer
+    assert isinstance(other, OrderRecord)
+    # Whose meter it is not says nothing, and nobody anything of a time that is closed or unknown.
+    assert refused_by(lambda: foretold(5, 7, "ann")).reason is R.METER_NOT_YOURS
+    assert refused_by(lambda: foretold(-1, 8)).reason is R.FORECAST_OUT_OF_RANGE
+    assert refused_by(lambda: foretold(5, 9, start_ns=7)).reason is R.INTERVAL_UNKNOWN
+    assert foretold(5, 10, "operator").answer[0] == meter
+    market.tick(CONTINUOUS)
+    assert refused_by(lambda: foretold(6, 11)).reason is R.INTERVAL_CLOSED
+
+
+def changed(of: Tender, wh: int, nonce: int, side: Side = Side.SELL) -> Tender:
+    order_id = f"o{nonce}"
+    return msgspec.structs.replace(of, wh=Wh(wh), nonce=nonce, order_id=order_id, side=side)

@@ -54,9 +54,10 @@ def test_a_trade_of_before_is_as_it_was(path: tuple[str, ...]) -> None:
     assert read_without(record, *path) == record
 
 
-def test_an_interval_of_before_has_no_reason_to_tell() -> None:
+@pytest.mark.parametrize("field", ["uncleared", "forecasts"])
+def test_an_interval_of_before_has_no_reason_to_tell_and_no_forecasts(field: str) -> None:
     record = IntervalRecord(Interval(CALLED, 1), "call", Phase.CLEARING, is_due=True)
-    assert read_without(record, "uncleared") == record
+    assert read_without(record, field) == record
 
 
 def test_a_journal_of_before_is_loaded(tmp_path: Path) -> None:

@@ -117,6 +117,17 @@ class MarketService(MarketServiceServicer):
             record = await self._runtime.cancel_tender(party, nonce, request.order_id)
         return pb.CancelTenderResponse(order=codec.order_to_pb(record))
 
+    async def SetForecast(
+        self, request: pb.SetForecastRequest, context: Any
+    ) -> pb.SetForecastResponse:
+        party = self._exchange.mandates.party_of("SetForecast", request)
+        nonce, start_ns = request.mandate.nonce, request.interval_start_unix_ns
+        async with self._hearing.turn(party, nonce):
+            meter, interval = await self._runtime.forecast(
+                party, nonce, request.meter_id, start_ns, request.most_wh
+            )
+        return pb.SetForecastResponse(position=self._positions.of(meter, interval))
+
     async def ListTenders(
         self, request: pb.ListTendersRequest, context: Any
     ) -> pb.ListTendersResponse:

@@ -55,9 +55,12 @@ class Positions:
                 yield interval.start_ns, number
 
     def _add(self, answer: pb.ListPositionsResponse, meter: Meter, interval: Interval) -> None:
+        answer.positions.append(self.of(meter, interval))
+
+    def of(self, meter: Meter, interval: Interval) -> pb.Position:
         positions = self._market.positions
         position = positions.of(meter.meter_id, interval)
-        answer.positions.add(
+        return pb.Position(
             meter_id=meter.meter_id,
             interval=interval_to_pb(interval),
             bought_wh=position.bought,
