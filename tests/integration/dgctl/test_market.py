@@ -467,3 +467,12 @@ def test_logs_are_compared_and_a_meter_in_both_is_named(dgctl: Run, tmp_path: Pa
     assert json.loads(dgctl("compare", *files, "-o", "json").stdout)["both"] == 1
     fine = dgctl("compare", files[0], files[0])
     assert fine.exit_code == 0 and "none of them at one time" in fine.stdout
+
+
+def test_a_forecast_is_signed_and_says_what_is_left_to_sell(dgctl: Run, market: FakeMarket) -> None:
+    said = dgctl("forecast", "--meter", "m2", "--energy", "0.7kWh", "--interval", "+1")
+    assert said.exit_code == 0 and "700 Wh" in squeezed(said), said.output
+    request = asked(market, pb.SetForecastRequest)
+    assert (request.meter_id, request.most_wh) == ("m2", 700)
+    assert request.interval_start_unix_ns == START_NS + LENGTH_NS and request.mandate.signature
+    assert dgctl("forecast", "--meter", "m2").exit_code == 2
