@@ -60,7 +60,9 @@ class Measuring:
             f"{each} {seconds / row.ours_s:.3g}x" for each, seconds in row.peers.items()
         )
         unit = row.extra.get("unit", "s")
-        self._console.print(f"{row.name}  {row.instance}  {row.ours_s:.3g} {unit}  {peers}")
+        self._console.print(
+            f"{row.name}  {row.instance}  {row.ours_s:.3g} {unit}  {peers}", soft_wrap=True
+        )
 
 
 @click.command("benchmarks", cls=Tool)
@@ -96,7 +98,7 @@ def measure(modules: dict[str, str], full: bool, output: Path, picture: Path | N
 
 def _say(console: Console, sentences: Sequence[str], style: str) -> None:
     for sentence in sentences:
-        console.print(sentence, style=style, markup=False)
+        console.print(sentence, style=style, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
