@@ -80,7 +80,7 @@ class RouterDevice:
         self._conversion = Conversion(config.efficiency, config.profile)
         # What share of its circuits' power each load takes now.
         self._takes = dict.fromkeys(load_w, 1.0)
-        self._selector = Selector(config.dead_ns, self._takes)
+        self._selector = Selector(config, self._takes)
         self._quick = QuickPackets(config)
         self._sink_watch = SinkWatch(books, config.tick_ns, self._takes, away_ns)
         conversion, sink_watch = self._conversion, self._sink_watch

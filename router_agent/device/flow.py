@@ -86,6 +86,8 @@ class Flow:
     # Since when it asks for more, and whether it has done so for long enough.
     asks_since_ns: int | None = None
     in_vain: bool = False
+    # At a sink: since when it has all but run dry, and no packet has come.
+    missed_since_ns: int | None = None
     # Parts of a millijoule that rounding owes.
     draw_carry_mj: float = 0.0
     take_carry_mj: float = 0.0
@@ -287,7 +289,7 @@ class Flow:
 
     def rest(self, *, idle: bool) -> None:
         """Nothing of it is demanded: its buffer is kept for later, or drains."""
-        self.demand_w = 0.0
+        self.demand_w, self.missed_since_ns = 0.0, None
         self.idle, self.bridges = idle, False
         if not idle:
             self.has_charge = False
@@ -344,6 +346,7 @@ class Flow:
         What goes on since the books were last advanced is in the buffer still.
         """
         self.buffer_mj += received_mj
+        self.missed_since_ns = None
         if self.playout is Playout.STEADY:
             self.watch_lean(
                 self.buffer_mj - round(self.need_w * (now_ns - advanced_ns) / NS_PER_MS)

@@ -118,6 +118,12 @@ class Line:
         told_ns = 0 if deadline_ns is None else self._neighbor_late.after(deadline_ns)
         return max(leeway_ns, told_ns)
 
+    def told_late_ns(self, now_ns: int, heard_within_ns: int) -> int:
+        """How late its far end says that it is; 0 where it was not heard for so long."""
+        silent_ns = self.adjacency.silent_ns(now_ns)
+        heard = self.up and silent_ns is not None and silent_ns <= heard_within_ns
+        return self._neighbor_late.after(now_ns) if heard else 0
+
     def restart(self) -> None:
         was_up = self.up
         self.adjacency.restart()

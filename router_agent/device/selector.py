@@ -2,10 +2,10 @@
 
 Only the sink knows whether its load is served, and demand travels upstream by itself: so it alone switches, with no
 signal and no controller. It leaves what it demands when that is granted nothing any more, or when power is missed:
-granted, but its buffer has all but run dry. Never on a partial grant, which is a shortage and would be one elsewhere. A
-switch is sticky, and none follows another within three dead intervals; nor back to what was left for missed power alone
-within 20 s. The same makes moves seamless: a newer working generation waits, charging, while an older one serves the
-load, and is demanded once it is charged.
+granted, but its buffer has all but run dry, and who sends it is not late (overdue.py). Never on a partial grant, which
+is a shortage and would be one elsewhere. A switch is sticky, and none follows another within three dead intervals; nor
+back to what was left for missed power alone within 20 s. The same makes moves seamless: a newer working generation
+waits, charging, while an older one serves the load, and is demanded once it is charged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,7 +16,9 @@ from itertools import groupby
 from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
 from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from router_agent.config import RouterConfig
 from router_agent.device.flow import Flow, by_precedence
+from router_agent.device.overdue import Overdue
 from router_agent.device.sink import FlowStatus, status_of
 
 # A newer generation that is not charged by then is demanded all the same: its circuit was promised the move.
@@ -97,12 +99,13 @@ class _Choice:
 
 
 class Selector:
-    """Sets what is demanded of every flow that ends at this router's loads. ``dead_ns`` is the dead interval."""
+    """Sets what is demanded of every flow that ends at this router's loads."""
 
-    def __init__(self, dead_ns: int, takes: Mapping[str, float]) -> None:
+    def __init__(self, config: RouterConfig, takes: Mapping[str, float]) -> None:
         """``takes``: by load, what share of its circuits' power it takes, as it is at any time."""
         self._takes = takes
-        self._apart_ns = _DEAD_INTERVALS_APART * dead_ns
+        self._overdue = Overdue(config)
+        self._apart_ns = _DEAD_INTERVALS_APART * config.dead_ns
         self._selections: dict[int, _Selection] = {}
         self._news: list[FlowStatus] = []
         # By circuit: when there may be something to choose though nothing happens before, and the flow that is
@@ -265,8 +268,13 @@ class Selector:
             return SwitchCause.GRANT_LOST
         selection.comes_back = selection.comes_back and not current.plays
         waits = current.state is FlowState.SILENT or selection.comes_back
-        missed = other.charged and not waits and _is_missed(current)
-        return SwitchCause.POWER_MISSED if missed else None
+        if not other.charged or waits or not _is_missed(current):
+            return None
+        until_ns = self._overdue.until_ns(current, now_ns)
+        if now_ns < until_ns:
+            self._look_again(current, until_ns)
+            return None
+        return SwitchCause.POWER_MISSED
 
     def _switch(self, selection: _Selection, other: Flow, cause: SwitchCause, now_ns: int) -> None:
         back = selection.role is Role.STANDBY

@@ -1,0 +1,28 @@
+"""Overdue: what is missing at a load, its power being granted, is late and not lost while whoever sends it is late.
+
+A buffer that has run dry is weak evidence of a fault: what it waits for may not have been sent yet, by a neighbour that
+has too much to do. It says so itself, and with it the neighbours before it are late as well, on the machine or for the
+cause that they share. What it says counts while it is heard: of a dead neighbour, or on a dead line, nothing is.
+"""
+
+from router_agent.config import RouterConfig
+from router_agent.device.flow import Flow
+
+# Whoever lives is heard each hello, or says soon after that it is late: after so many it is silent.
+_HEARD_WITHIN_HELLOS = 2
+
+
+class Overdue:
+    def __init__(self, config: RouterConfig) -> None:
+        self._heard_within_ns = _HEARD_WITHIN_HELLOS * config.hello_ns
+        self._slack_ns = config.hello_slack_ns
+
+    def until_ns(self, flow: Flow, now_ns: int) -> int:
+        """Until when to wait for the energy of a flow whose buffer is all but dry: no longer where nobody is late."""
+        if flow.missed_since_ns is None:
+            flow.missed_since_ns = now_ns
+        if flow.ingress is None:
+            return now_ns
+        # Who sends to that neighbour may be as late as it is; and the usual is in the buffer.
+        late_ns = 2 * flow.ingress.told_late_ns(now_ns, self._heard_within_ns)
+        return flow.missed_since_ns + max(0, late_ns - self._slack_ns)
