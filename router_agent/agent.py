@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -75,7 +75,9 @@ class Agent:
         config: RouterConfig,
         loop: asyncio.AbstractEventLoop,
         order_spans: "OrderSpans | None" = None,
+        pulse: Pulse | None = None,
     ) -> None:
+        """``pulse``: says that it lives while its work keeps it from that."""
         self._loop = loop
         self.order_spans = order_spans
         self._failures = Failures(_log, time.monotonic_ns)
@@ -112,7 +114,7 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = loop.create_future()
         self._lines = Lines(loop, config.links, self)
-        self._pulse = Pulse(self.device.lines, self._lines.send, config.hello_ns)
+        self._pulse = pulse
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave in order: neighbours are told, the books are saved.
@@ -124,7 +126,8 @@ class Agent:
             start_task(f"the session with {session.address}", session.run)
             for session in self._sessions
         ]
-        self._pulse.start()
+        if self._pulse is not None:
+            self._loop.add_reader(self._pulse, self._pulse_ended)
         _log.info("router %s runs, boot %d", self.device.config.router_id, self.device.boot_id)
         self.read_limits()
         self._arm()
@@ -214,6 +217,7 @@ class Agent:
             "news of a carrier",
             lambda now_ns: self.device.carrier_changed(link_id, carrier, now_ns),
         )
+        self._sign({link_id})
 
     # Inside.
 
@@ -279,6 +283,26 @@ class Agent:
                 self._do(effect, answer)
             except Exception as error:  # noqa: BLE001 - the rule for all of them is in failures.py
                 self._failures.outside(type(effect).__name__, error)
+        self._sign({each.link_id for each in effects if isinstance(each, SendDatagram)})
+
+    def _sign(self, link_ids: Iterable[str]) -> None:
+        """What was said last on these lines is what a pulse repeats."""
+        if self._pulse is not None:
+            for link_id in link_ids:
+                self._pulse.sign(
+                    link_id, self.device.lines[link_id].sign(), self._lines.end(link_id)
+                )
+
+    def _pulse_ended(self) -> None:
+        """By itself: this router goes on, and is as late with its signs of life as with its work."""
+        self._stop_pulse()
+        _log.error("nothing says any more that this router lives while it is late: start it again")
+
+    def _stop_pulse(self) -> None:
+        if self._pulse is not None:
+            self._loop.remove_reader(self._pulse)
+            self._pulse.close()
+            self._pulse = None
 
     def _do(self, effect: Effect, answer: Callable[[Outcome], None] | None) -> None:
         match effect:
@@ -317,7 +341,7 @@ class Agent:
     def _leave(self) -> None:
         """Whatever fails here hides no cause, and keeps nothing else from being closed."""
         steps: list[Callable[[], None]] = [
-            self._pulse.close,
+            self._stop_pulse,
             self._lines.close,
             self._meters.close,
             self._journal.close,

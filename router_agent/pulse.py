@@ -1,48 +1,78 @@
-"""Pulse: tells neighbours, from a thread of its own, that a router lives whose work keeps it from saying so in time.
+"""Pulse: tells neighbours, from a process of its own, that a router lives whose work keeps it from saying so in time.
 
 A router with very many circuits, or on a crowded machine, may be late with its next hello by more than makes it count
 as dead. So its sign of life does not wait for its work, as that of a line card does not (why BFD is offloaded). It ends
 where the work has stood still for longer than any router is late: then the loop hangs, and the router is dead.
+
+A thread beside the work is not enough: it waits for the interpreter's lock as long as whoever holds that waits for a
+core, on full cores for longer than a neighbour is patient. The process has the lines' sockets, and shares memory with
+the router, where the last sign of each line stands; :mod:`router_agent.pulse_process` is what it does.
 """
 
-import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import logging
+import mmap
+import os
+import socket
+from collections.abc import Sequence
 
-from digitalgrid.units import NS_PER_S
-from router_agent.device.line import Line
+from router_agent.pulse_process import SIGN_BYTES, become_pulse
 
-# Hellos between two looks. A neighbour is dead after three, and whoever has missed one is found before that.
-_HELLOS_A_LOOK = 1.5
+_log = logging.getLogger(__name__)
+
+# What a line sends by, and to whom.
+End = tuple[socket.socket, tuple[object, ...]]
 
 
 class Pulse:
-    """``send`` puts a datagram on a line, and may be called from any thread."""
+    """``start`` it before there is any thread or loop: the process is a fork of this one."""
 
     def __init__(
-        self, lines: Mapping[str, Line], send: Callable[[str, bytes], None], hello_ns: int
+        self, link_ids: Sequence[str], signs: mmap.mmap, channel: socket.socket, pid: int
     ) -> None:
-        self._lines = lines
-        self._send = send
-        self._interval_s = _HELLOS_A_LOOK * hello_ns / NS_PER_S
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._places = {link_id: number for number, link_id in enumerate(link_ids)}
+        self._signs = signs
+        self._channel = channel
+        self._pid: int | None = pid
+        self._ends: dict[str, socket.socket] = {}
 
-    def start(self) -> None:
-        self._thread.start()
+    @classmethod
+    def start(cls, link_ids: Sequence[str], hello_ns: int) -> "Pulse":
+        signs = mmap.mmap(-1, SIGN_BYTES * max(1, len(link_ids)))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        router_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            become_pulse(theirs, signs, hello_ns, router_pid)
+        theirs.close()
+        return cls(link_ids, signs, ours, pid)
+
+    def fileno(self) -> int:
+        """Of what can be read once the process has ended."""
+        return self._channel.fileno()
+
+    def sign(self, link_id: str, sign: bytes, end: End | None) -> None:
+        """The last sign of life on a line; ``end`` is None where nothing goes out by it."""
+        place = SIGN_BYTES * self._places[link_id]
+        self._signs[place : place + SIGN_BYTES] = sign.ljust(SIGN_BYTES, b"\0")
+        line = None if end is None else end[0]
+        if line is not self._ends.get(link_id):
+            self._hand_over(link_id, end)
+
+    def _hand_over(self, link_id: str, end: End | None) -> None:
+        if end is None:
+            del self._ends[link_id]
+        else:
+            self._ends[link_id] = end[0]
+        message = repr((self._places[link_id], end and end[1])).encode()
+        try:
+            socket.send_fds(self._channel, [message], [] if end is None else [end[0].fileno()])
+        except OSError as error:
+            _log.error("link %s: nothing is said beside the work: %s", link_id, error.strerror)
 
     def close(self) -> None:
         """Nothing is said any more once this has returned."""
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._interval_s):
-            now_ns = time.monotonic_ns()
-            for link_id, line in self._lines.items():
-                datagram = line.pulse(now_ns)
-                if datagram is not None:
-                    # A line that is being closed, or opened anew: it is down.
-                    with suppress(OSError):
-                        self._send(link_id, datagram)
+        self._channel.close()
+        if self._pid is not None:
+            os.waitpid(self._pid, 0)
+            self._pid = None

@@ -24,6 +24,7 @@ from digitalgrid.tracing.extra import TracingUnavailable, open_spans
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig
 from router_agent.failures import RESTART_STATUS, DeviceFailedError
+from router_agent.pulse import Pulse
 from router_agent.state import StateError
 
 if TYPE_CHECKING:
@@ -44,18 +45,23 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     """
     if parent_pid is not None:
         die_with_parent(parent_pid)
+    # Before there is a thread: it is a fork.
+    with closing(Pulse.start([link.id for link in config.links], config.hello_ns)) as pulse:
+        return _run_with(pulse, config)
+
+
+def _run_with(pulse: Pulse, config: RouterConfig) -> int:
     try:
         spans = _order_spans(config)
     except TracingUnavailable as error:
         _log.error("router %s ends: %s", config.router_id, error)
         return 1
     serving = _metrics(config.metrics.listen)
-    # A look for garbage among all circuits holds up whatever else this process does, also its sign of life (pulse.py):
-    # with thousands of them for longer than neighbours wait, on a machine that is busy.
+    # A look for garbage among all circuits holds up whatever else this process does.
     spare_old()
     try:
         with spans as order_spans:
-            asyncio.run(_run(config, serving, order_spans))
+            asyncio.run(_run(config, serving, order_spans, pulse))
     except (StateError, OSError) as error:
         _log.error("router %s ends: %s", config.router_id, error)
         return 1
@@ -93,12 +99,14 @@ def _order_spans(config: RouterConfig) -> AbstractContextManager["OrderSpans | N
     return tracing()
 
 
-async def _run(config: RouterConfig, serving: _Serving, order_spans: "OrderSpans | None") -> None:
+async def _run(
+    config: RouterConfig, serving: _Serving, order_spans: "OrderSpans | None", pulse: Pulse
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    agent = Agent(config, loop, order_spans)
+    agent = Agent(config, loop, order_spans, pulse)
     loop.add_signal_handler(signal.SIGHUP, agent.read_limits)
     async with serving(agent) as port:
         if port is not None:

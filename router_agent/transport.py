@@ -18,6 +18,7 @@ from typing import Protocol
 from digitalgrid.rate_limit import LimitedLog
 from router_agent.carrier import CarrierWatch
 from router_agent.config import LinkConfig, parse_loopback
+from router_agent.pulse import End
 
 _log = logging.getLogger(__name__)
 _limited = LimitedLog(_log)
@@ -36,6 +37,9 @@ _ROOM_BYTES = 8 << 20
 _SO_RCVBUFFORCE = 33
 # Datagrams of one line before the others and the timer have their turn; what is left makes it readable again.
 _RECEIVED_AT_ONCE = 16
+# Until an address is free that is in use (s), and between two looks.
+_FREED_WITHIN_S = 0.5
+_FREED_POLL_S = 0.01
 # A line that is going away, or full: what was sent is lost, and its books will tell.
 _LOSSES = frozenset(
     {
@@ -70,6 +74,9 @@ def _carrier_prefix(key: str) -> bytes:
 class Transport(Protocol):
     def send(self, datagram: bytes) -> None: ...
 
+    def end(self) -> End | None:
+        """None where nothing goes out."""
+
     def close(self) -> None: ...
 
 
@@ -97,7 +104,7 @@ class LoopbackTransport:
         self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         _make_room(self._socket)
         try:
-            self._socket.bind(parse_loopback(link.local))
+            _bind(self._socket, parse_loopback(link.local))
         except OSError as error:
             self._socket.close()
             raise OSError(
@@ -109,6 +116,9 @@ class LoopbackTransport:
     def send(self, datagram: bytes) -> None:
         if self._carrier is LineCarrier.UP:
             _send(self._socket, datagram, self._remote, self._link_id)
+
+    def end(self) -> End | None:
+        return (self._socket, self._remote) if self._carrier is LineCarrier.UP else None
 
     def close(self) -> None:
         """Nothing is told of it any more: who was to be told may never have come to be."""
@@ -169,10 +179,15 @@ class InterfaceTransport:
             self._events.carrier_changed(self._link.id, carrier)
 
     def send(self, datagram: bytes) -> None:
-        line = self._socket
-        if line is not None:
-            address = (self._link.interface, ETHERTYPE, 0, 0, _EVERYONE)
+        end = self.end()
+        if end is not None:
+            line, address = end
             _send(line, datagram, address, self._link.id)
+
+    def end(self) -> End | None:
+        line = self._socket
+        address = (self._link.interface, ETHERTYPE, 0, 0, _EVERYONE)
+        return None if line is None else (line, address)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -249,11 +264,28 @@ class Lines:
     def send(self, link_id: str, datagram: bytes) -> None:
         self._transports[link_id].send(datagram)
 
+    def end(self, link_id: str) -> End | None:
+        return self._transports[link_id].end()
+
     def close(self) -> None:
         if self._watch is not None:
             self._watch.close()
         for transport in self._transports.values():
             transport.close()
+
+
+def _bind(line: socket.socket, address: tuple[str, int]) -> None:
+    """A router that was killed a moment ago may hold it still, with its pulse."""
+    until_s = time.monotonic() + _FREED_WITHIN_S
+    while True:
+        try:
+            line.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until_s:
+                raise
+            time.sleep(_FREED_POLL_S)
+        else:
+            return
 
 
 def _make_room(line: socket.socket) -> None:

@@ -213,16 +213,12 @@ class Line:
             return self._datagram(self._sent_total_mj, late_ms, 0, (), ())
         return self._datagram(self.out.total_mj, late_ms, 0, (), (), self._pending_until_ns)
 
-    def pulse(self, now_ns: int) -> bytes | None:
-        """That this end lives, and is late with its next frame; None where it is not late, or later than any router is.
-
-        The one method that may be called beside the router's work, from a thread of its own: it changes nothing, and
-        where it meets a change half-way the far end takes no notice of what it says.
+    def sign(self) -> bytes:
+        """The sign of life that was given last, under the last frame's number, as of when that left: what a pulse says
+        while the next is late (signs.py). Empty without carrier.
         """
-        due_ns = self.next_hello_ns
-        late_ns = 0 if due_ns is None else now_ns - due_ns
-        if late_ns <= 0 or late_ns > MAX_LATE_MS * NS_PER_MS:
-            return None
+        if not self.adjacency.carrier:
+            return b""
         return encode(
             Frame(
                 link_hash=self._link_hash,
@@ -230,10 +226,9 @@ class Line:
                 discriminator=self.adjacency.discriminator,
                 heard_discriminator=self.adjacency.neighbor_discriminator,
                 seq=self._seq,
-                origin_ns=now_ns,
+                origin_ns=self._last_sent_ns,
                 interval_ns=0,
                 total_mj=0,
-                part=late_ns // NS_PER_MS,
                 reads_marks=True,
                 reads_standing=True,
                 pulse=True,

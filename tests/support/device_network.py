@@ -19,11 +19,12 @@ from router_agent.device.effects import Advertise, Answer, Effect, Report, SaveB
 from router_agent.device.meter_image import ImageCodec, apply_progress, unpack_image
 from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
+from router_agent.device.signs import pulse
 from router_agent.device.sink import FlowStatus
 
 ELECTION_ID = ElectionId(0, 1)
 # How often a router that gets no time says that it lives.
-_BEAT_NS = 75 * NS_PER_MS
+_BEAT_NS = 50 * NS_PER_MS
 
 
 @dataclass
@@ -135,7 +136,7 @@ class DeviceNetwork:
             self.run(self.delay_ns)
 
     def _beat(self) -> None:
-        """Those that get no time, and live, say so as a thread of their own would: see router_agent.pulse."""
+        """Those that get no time, and live, say so as a process of their own would: see router_agent.pulse."""
         if not self.delay_to:
             return
         for router_id, node in self.nodes.items():
@@ -145,7 +146,7 @@ class DeviceNetwork:
                 continue
             self._beats_ns[router_id] = self.now_ns + _BEAT_NS
             for link_id, line in node.device.lines.items():
-                datagram = line.pulse(self.now_ns)
+                datagram, _ = pulse(line.sign(), node.config.hello_ns, self.now_ns)
                 if datagram is not None:
                     self._send(router_id, link_id, datagram)
 

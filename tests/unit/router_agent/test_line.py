@@ -14,9 +14,11 @@ from router_agent.device.line import Line
 from router_agent.device.meters import LinkBooks
 from router_agent.device.neighbor_state import NO_GRANT, Demand, Grant
 from router_agent.device.remark import Remark
+from router_agent.device.signs import pulse
 
 KEY = CircuitGeneration(7, 1)
 OTHER = CircuitGeneration(8, 1)
+HELLO_NS = 50 * NS_PER_MS
 
 
 def end(
@@ -227,11 +229,11 @@ def test_a_router_that_lives_and_is_late_keeps_its_line_and_is_waited_for(
     pair: tuple[Line, Line],
 ) -> None:
     a, b = pair
-    assert a.pulse(49 * NS_PER_MS) is None
-    pulse = a.pulse(160 * NS_PER_MS)
-    assert pulse is not None
+    assert pulse(a.sign(), HELLO_NS, 74 * NS_PER_MS) == (None, 75 * NS_PER_MS)
+    said, again_ns = pulse(a.sign(), HELLO_NS, 160 * NS_PER_MS)
+    assert said is not None and again_ns == 210 * NS_PER_MS
     heard = replace(b.books)
-    assert b.receive(pulse, 160 * NS_PER_MS) == NOTHING
+    assert b.receive(said, 160 * NS_PER_MS) == NOTHING
     assert b.books == heard
     # It is dead after three hellos and some more (170 ms), and as it is late by 110 ms already, after so much more.
     assert not b.expire(439 * NS_PER_MS, 0) and b.expire(440 * NS_PER_MS, 0)
@@ -241,5 +243,11 @@ def test_a_router_whose_work_has_stood_still_for_seconds_says_nothing_any_more(
     pair: tuple[Line, Line],
 ) -> None:
     a, _ = pair
-    assert a.pulse((50 + MAX_LATE_MS) * NS_PER_MS) is not None
-    assert a.pulse((51 + MAX_LATE_MS) * NS_PER_MS) is None
+    assert pulse(a.sign(), HELLO_NS, (50 + MAX_LATE_MS) * NS_PER_MS)[0] is not None
+    assert pulse(a.sign(), HELLO_NS, (51 + MAX_LATE_MS) * NS_PER_MS)[0] is None
+
+
+def test_a_line_without_carrier_gives_no_sign_of_life(pair: tuple[Line, Line]) -> None:
+    a, _ = pair
+    a.set_carrier(False)
+    assert pulse(a.sign(), HELLO_NS, 160 * NS_PER_MS) == (None, 210 * NS_PER_MS)
