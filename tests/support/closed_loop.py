@@ -27,7 +27,8 @@ from router_agent.device.effects import Advertise, Answer, Effect, Report
 from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 from tests.support.device_network import DeviceNetwork
-from tests.support.simulated_network import SimulatedStore, SyncDone
+from tests.support.simulated_network import SyncDone
+from tests.support.simulated_store import SimulatedStore
 
 FromRouter = RouterLsa | SyncDone | TransactionResult | CircuitStatus | messages.CircuitTable
 

@@ -6,7 +6,6 @@ order, as a gRPC stream does, and what is under way is lost with it.
 
 from collections import deque
 from collections.abc import Callable, Set
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 from unittest.mock import patch
@@ -14,21 +13,9 @@ from unittest.mock import patch
 from controller.core.circuits import differences
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.differences import Differences
-from controller.core.circuits.generation import Generation, Role
-from controller.core.circuits.protection import Protection
-from controller.core.circuits.records import (
-    AuditEntry,
-    CircuitRecord,
-    Counters,
-    RegisterRecord,
-    StateChange,
-    StoredState,
-)
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.route import Route
 from controller.core.controller import Controller
 from controller.core.effects import CircuitChanged, Persist, RoomWanted, Send, TableRead
-from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.messages import (
     CircuitStatus,
@@ -37,15 +24,14 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
-from controller.core.network.admin import DrainRecord
-from controller.core.network.owners import RouterRecord
 from controller.core.settings import CoreSettings
 from controller.routing.assignments.room import RoomPlan, make_room
 from digitalgrid.gridfile import Grid
-from digitalgrid.model import CircuitGeneration, ElectionId, RouterLsa
+from digitalgrid.model import ElectionId, RouterLsa
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.network_at_rest import AtRest
 from tests.support.simulated_grid import SimulatedGrid
-from tests.support.single_failures import overrun
+from tests.support.simulated_store import SimulatedStore
 
 T = TypeVar("T")
 
@@ -58,49 +44,6 @@ FromRouter = RouterLsa | SyncDone | TransactionResult | CircuitStatus | CircuitT
 
 
 @dataclass
-class SimulatedStore:
-    """What is written survives; what is not yet may or may not."""
-
-    records: dict[int, CircuitRecord] = field(default_factory=dict)
-    routers: dict[str, RouterRecord] = field(default_factory=dict)
-    drains: dict[str, DrainRecord] = field(default_factory=dict)
-    counters: Counters = field(default_factory=Counters)
-    epoch: int = 0
-    audit: list[AuditEntry] = field(default_factory=list)
-    registers: dict[CircuitGeneration, RegisterRecord] = field(default_factory=dict)
-    pending: deque[tuple[int, StateChange]] = field(default_factory=deque)
-    durable_ticket: int = 0
-
-    def load(self) -> StoredState:
-        self.epoch += 1
-        self.durable_ticket = 0
-        circuits, routers = tuple(self.records.values()), tuple(self.routers.values())
-        drains = tuple(self.drains.values())
-        return StoredState(self.epoch, circuits, self.counters, routers, drains)
-
-    def write(self, count: int) -> int:
-        """Make the oldest changes durable; the last ticket among them."""
-        ticket = self.durable_ticket
-        for _ in range(min(count, len(self.pending))):
-            ticket, change = self.pending.popleft()
-            self.records.update((each.circuit_id, each) for each in change.circuits)
-            for circuit_id in change.forgotten_ids:
-                self.records.pop(circuit_id, None)
-            self.routers.update((each.router_id, each) for each in change.routers)
-            for router_id in change.forgotten_router_ids:
-                self.routers.pop(router_id, None)
-            self.drains.update((each.id, each) for each in change.drains)
-            for id_ in change.undrained_ids:
-                self.drains.pop(id_, None)
-            self.counters = change.counters
-            self.audit += change.audit
-            for register in change.registers:
-                assert register.key not in self.registers, "the first word stands"
-                self.registers[register.key] = register
-        return ticket
-
-
-@dataclass
 class Session:
     """Both directions of one router's stream."""
 
@@ -108,7 +51,7 @@ class Session:
     to_controller: deque[FromRouter] = field(default_factory=deque)
 
 
-class SimulatedNetwork:
+class SimulatedNetwork(AtRest):
     def __init__(self, grid: Grid, settings: CoreSettings | None = None) -> None:
         self.settings = settings or CoreSettings()
         self.now_ns = NS_PER_S
@@ -438,121 +381,3 @@ class SimulatedNetwork:
         excused = excused | self.dimmed
         found = [each for each in faults if each.partition(":")[0] not in excused]
         assert found == [], found
-
-    def check_registers(self) -> None:
-        """Of every generation that any router has held and none holds, what both of its ends metered is stored."""
-        standing = set(self.core.questions.generations())
-        written = [change for _, change in self.store.pending]
-        registers = dict(self.store.registers)
-        registers.update((each.key, each) for change in written for each in change.registers)
-        for router_id, router in self.grid.routers.items():
-            if router_id not in self.once_forgotten | self.forgotten:
-                assert router.metered.keys() <= standing | registers.keys()
-        for record in registers.values():
-            for router_id, said_mj, more_mj in (
-                (record.source_router_id, record.injected_mj, 0),
-                (record.sink_router_id, record.delivered_mj, 0),
-                *((each.from_router_id, each.sent_mj, 1) for each in record.links),
-                *((each.from_router_id, each.line_loss_mj, 2) for each in record.links),
-            ):
-                router = self.grid.routers[router_id]
-                if (
-                    router.tells_final_meters
-                    and router_id not in self.once_forgotten | self.forgotten
-                ):
-                    metered_mj = router.metered.get(record.key)
-                    assert said_mj == (None if metered_mj is None else metered_mj + more_mj), record
-
-    def check_rest(self) -> None:
-        """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""
-        self._check_limits(excused=set())
-        expected, held = set(), set()
-        for circuit in self.core.questions.circuits.values():
-            assert (circuit.state is CircuitState.DEGRADED) == (circuit.curtailed is not None)
-            if circuit.is_held and circuit.state is CircuitState.RESERVED:
-                held |= {each.key for each in circuit.generations.values()}
-                continue
-            assert circuit.state in (
-                CircuitState.ACTIVE,
-                CircuitState.DEGRADED,
-                CircuitState.WAITING,
-                CircuitState.WITHDRAWN,
-                CircuitState.FAILED,
-            ), f"{circuit.circuit_id} rests as {circuit.state}: {circuit.reason}"
-            if circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
-                self._check_protection(circuit)
-                working = {each.key for each in (circuit.newest(),) if each}
-                standing = {each.key for each in circuit.standbys()}
-                assert len(standing) < 2, f"{circuit.circuit_id} keeps one that was replaced"
-                assert {each.key for each in circuit.generations.values()} == working | standing
-                for generation in circuit.generations.values():
-                    hops = generation.route.router_ids
-                    expected |= {(router_id, generation.key) for router_id in hops}
-                    sink = self.grid.routers[generation.route.sink_router_id]
-                    assert self.grid.path_is_complete(generation.key, sink)
-                    self._check_roles(generation)
-            else:
-                assert not circuit.generations, f"{circuit.circuit_id} holds on as {circuit.state}"
-            if circuit.state is CircuitState.WAITING:
-                assert self.way_for(circuit) is None, f"{circuit.circuit_id} waits beside a way"
-        self._check_pools()
-        assert not self.make_room().served, "circuits wait that moves of others would serve"
-        assert self.grid.held() == expected
-        booked = {key for _, key in expected} | held
-        assert set(self.core.questions.generations()) == booked
-
-    def _check_protection(self, circuit: Circuit) -> None:
-        """Its word is final: a standby that is full, or could not be filled, or none where there is no way for one."""
-        guard, standby = circuit.guard, circuit.standby()
-        if guard.against is None:
-            assert (guard.word, standby) == (Protection.NONE, None)
-        elif guard.word is Protection.LOST:
-            assert standby is None and guard.reason
-            assert not self._has_pair_for(circuit), f"{circuit.circuit_id}: {guard}"
-        elif standby is None or standby.route.trickle_w:
-            assert guard.word is Protection.PROTECTED, f"{circuit.circuit_id}: {guard}"
-        else:
-            assert guard.word is Protection.PENDING, f"{circuit.circuit_id}: {guard}"
-
-    def _check_roles(self, generation: Generation) -> None:
-        """Routers know a generation's role as the controller does."""
-        for router_id in generation.route.router_ids:
-            hop = self.grid.routers[router_id].hop(generation.key)
-            assert hop is not None and hop.standby == (generation.role is Role.STANDBY)
-            assert hop.shared_standby == (generation.shares and bool(hop.egress_link_id))
-
-    def _check_pools(self) -> None:
-        """Routers know the pools as they are booked, and no single failure asks for more than there is."""
-        view = self.core.questions.view
-        for link in view.links.values():
-            for end in {link.a, link.b} & self.grid.routers.keys():
-                booked_w = self.core.questions.pool_on_link_a(link.link_id, end) * link.voltage_v
-                told_w = self.grid.routers[end].pools.get(link.link_id, 0.0)
-                assert abs(told_w - booked_w) <= 1e-6 * booked_w, (link.link_id, end)
-        found = overrun(self.core.questions, self.dimmed)
-        assert found == [], found
-
-    def _has_pair_for(self, circuit: Circuit) -> bool:
-        """Whether another circuit like it, which displaces nobody, would be protected beside it."""
-        wanted = PowerRequest(
-            *("", circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints),
-            setup_priority=0,
-            hold_priority=circuit.priority,
-            protect=circuit.guard.against,
-            dedicated=circuit.guard.dedicated,
-        )
-        with suppress(Refusal):
-            (served,) = self.core.rehearse(wanted, self.now_ns).served
-            return served.standby is not None
-        return False
-
-    def way_for(self, circuit: Circuit) -> Route | None:
-        """The route that the circuit could take as all others stand."""
-        wanted = PowerRequest(
-            *("", circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints),
-            setup_priority=circuit.setup_priority,
-            hold_priority=circuit.priority,
-        )
-        with suppress(Refusal):
-            return self.core.compute(wanted, self.now_ns)[0]
-        return None
