@@ -36,6 +36,8 @@ _CHANGES = 200
 # How long each thing is looked at (s).
 _LOOK_S = 8.0
 _CUTS = 20
+# An hour of which a page is told, so much at a time (s); by the end of the first third all that it keeps is full.
+_HOUR_S, _FULL_S, _MINUTE_S, _STEP_S = 3_600, 1_200, 60, 5
 # Until a daemon has done what was to be done (s): sessions are quiet, the solver's worker is warm.
 _SETTLED_S = 5.0
 _ELAN9 = str(Path(__file__).parents[1] / "topologies" / "elan9.grid.yaml")
@@ -53,6 +55,8 @@ _PROBE = """() => {
         for (const { id } of painter.scene?.badges ?? []) if (!probe.drawn.has(id)) probe.drawn.set(id, Date.now());
     };
 }"""
+# Whether the page has been told of a time.
+_HAS_TOLD = "(at) => digitalgrid.store.now.value.at_unix_ms >= at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +228,43 @@ async def _first_paint_s(browser: Browser, address: str) -> float:
     return min(took) / 1000
 
 
+async def _hours_growth_mb(browser: Browser) -> float:
+    """What the heap has after an hour beyond what it had when all that is kept for a quarter of one was full.
+
+    It goes by the controller's clock, which is put on, some seconds at a time; in each a line breaks or is mended.
+    """
+    network = PlayedNetwork(_grid(), _CIRCUITS)
+    server = PlayedServer(network)
+    async with server.serving() as address:
+        page = await browser.new_page(viewport=_VIEW)
+        await page.goto(address)
+        await page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
+        heaps_mb: dict[int, float] = {}
+        lines = sorted(network.flows)
+        for at_s in range(_STEP_S, _HOUR_S + 1, _STEP_S):
+            line = lines[at_s // _STEP_S // 2 % len(lines)]
+            for _ in range(_STEP_S):
+                network.ahead_ms += 1000
+                server.tell(network.now())
+            server.tell(network.drifted(_CHANGES))
+            server.tell(network.heal(line) if at_s // _STEP_S % 2 else network.cut(line))
+            if at_s % _MINUTE_S == 0:
+                # No more is on its way than a page takes in at once.
+                await page.wait_for_function(_HAS_TOLD, arg=network.now_ms() - _MINUTE_S * 1000)
+            if at_s in (_FULL_S, _HOUR_S):
+                await page.wait_for_function(_HAS_TOLD, arg=network.now_ms() - 1000)
+                heaps_mb[at_s] = await _heap_mb(page)
+        await page.close()
+    return heaps_mb[_HOUR_S] - heaps_mb[_FULL_S]
+
+
+async def _heap_mb(page: Page) -> float:
+    """Without garbage."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("HeapProfiler.collectGarbage")
+    return float((await session.send("Runtime.getHeapUsage"))["usedSize"]) / 2**20
+
+
 def _p95(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=20)[-1]
 
@@ -269,6 +310,7 @@ async def _figures() -> list[Figure]:
         await asyncio.sleep(16)
         still = await _looked(page, session)
         await page.close()
+        grown_mb = await _hours_growth_mb(browser)
         real = await _real(browser)
         await browser.close()
     weight = sum(
@@ -285,6 +327,7 @@ async def _figures() -> list[Figure]:
         Figure("cores, still map", still.cores, 0.02, ""),
         Figure("renderer, PSS", pss_mb, 260, "MB"),
         Figure("heap of JavaScript", heap_mb, 48, "MB"),
+        Figure("heap after an hour, beyond 20 minutes", grown_mb, 2, "MB"),
         Figure("first picture", first_s, 1, "s"),
         Figure("event of a cut to its pixel, p95", _p95(cuts), 100, "ms"),
         Figure("fault cut to its pixel, p95", _p95(real.cuts_ms), 250, "ms"),
