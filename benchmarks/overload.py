@@ -13,8 +13,6 @@ to answer asks again, which sets up nothing twice. How far it is, is said on std
 started: 99 of 100 were no later.
 ``cut`` and ``cut-protected`` cut the one line that 100 of 5,000 circuits cross: ``missing_ms_p50`` and ``_max`` are the
 energy that those lack afterwards, in milliseconds of their power, and ``moved`` counts the others.
-``tick`` is what a tick of a router costs in which nothing changes, in seconds of CPU: pure devices in simulated time;
-also where one more circuit, of which the source's router was not told, gets nothing.
 """
 
 import multiprocessing
@@ -35,10 +33,8 @@ from benchmarks.harness import Row
 from digitalgrid.client import ControllerUnreachable, PowerClient, power_request
 from digitalgrid.client.calls import Protect
 from digitalgrid.gridfile import Grid, load_grid, loads_grid
-from digitalgrid.model import CircuitGeneration
-from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.support.device_network import DeviceNetwork, circuit_hops, router
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.ports import options_on_free_ports
@@ -84,8 +80,6 @@ _PROGRESS_S = 10.0
 
 
 def rows(full: bool) -> Iterator[Row]:
-    yield from (_tick(circuits) for circuits in (1, 1_000))
-    yield from (_tick(circuits, dark=True) for circuits in (1, 1_000))
     four = loads_grid(_FOUR_ROUTERS, "four")
     yield _measured("overload", four, _Crowd(1_000, ("lb",), beside="lc"))
     yield _measured("overload-busy", four, _Crowd(1_000, ("lb",), beside="lc", busy=True))
@@ -94,34 +88,6 @@ def rows(full: bool) -> Iterator[Row]:
     yield _measured("standing", nine, _Crowd(5_000, loads, stands_s=_REMEMBERED_S))
     yield _cut("cut", nine, _Crowd(_AMONG, loads), protect=None)
     yield _cut("cut-protected", nine, _Crowd(_AMONG, loads), protect="link")
-
-
-def _tick(circuits: int, *, dark: bool = False) -> Row:
-    """Of three routers in a row, each with all circuits, once all are at rest; ``dark``: one more gets nothing."""
-    configs = [
-        router("a", ("ab", "b")),
-        router("b", ("ab", "a"), ("bc", "c")),
-        router("c", ("bc", "b")),
-    ]
-    network = DeviceNetwork(configs)
-    network.run(NS_PER_S)
-    reserved_a: dict[tuple[str, str], float] = {}
-    for number in range(1, circuits + 1):
-        key = CircuitGeneration(number, 1)
-        network.program(circuit_hops(key, number, configs, _SMALL_W, reserved_a), number)
-    if dark:
-        number = circuits + 1
-        hops = circuit_hops(CircuitGeneration(number, 1), number, configs, _SMALL_W, reserved_a)
-        del hops["a"]
-        network.program(hops, number)
-    network.run(5 * NS_PER_S)
-    began_s = time.thread_time()
-    network.run(10 * NS_PER_S)
-    ticks = len(configs) * 10 * NS_PER_S // configs[0].tick_ns
-    cpu_s = (time.thread_time() - began_s) / ticks
-    whole = not any(node.device.fault() for node in network.nodes.values())
-    instance = "a router of three in a row, at rest" + (", one more in the dark" if dark else "")
-    return Row("tick", circuits, instance, cpu_s, {}, whole)
 
 
 @dataclass(frozen=True, slots=True)
