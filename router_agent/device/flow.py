@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
-from digitalgrid.wire import MARK_FILLS, MARK_IDLE, MARK_PRIMES
+from digitalgrid.wire import MARK_FILLS, MARK_IDLE, MARK_PRIMES, DemandRecord
 from router_agent.device.cushion import Cushion
 from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, FlowEvent, Playout, PlayoutEvent
 from router_agent.device.line import Line
@@ -114,6 +114,9 @@ class Flow:
     stated_marks: int = 0
     stated_grant: Grant = NO_GRANT
     stated_granted_mw: int = 0
+    # These records, until its rates are found anew.
+    told_demand: DemandRecord | None = None
+    told_grant: tuple[CircuitGeneration, Grant] | None = None
 
     state: FlowState = FlowState.SILENT
     interruption_ns: int = 0

@@ -1,5 +1,6 @@
 """News of a flow: what its neighbours must be told of it at once, and what they are told."""
 
+from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.wire import MARK_FILLS, DemandRecord
 from router_agent.device.flow import Flow
@@ -33,16 +34,27 @@ def is_news_downstream(flow: Flow) -> bool:
 
 def state_demand(flow: Flow) -> DemandRecord:
     """What the upstream neighbour is told now."""
+    if flow.told_demand is not None and _stays(flow):
+        return flow.told_demand
     flow.stated_asked_mw = flow.asked_mw
     flow.stated_need_mw, flow.stated_marks = flow.need_mw, flow.marks
-    return DemandRecord(flow.key, flow.stated_need_mw, flow.stated_marks)
+    flow.told_demand = DemandRecord(flow.key, flow.stated_need_mw, flow.stated_marks)
+    return flow.told_demand
 
 
-def state_grant(flow: Flow) -> Grant:
+def state_grant(flow: Flow) -> tuple[CircuitGeneration, Grant]:
     """What the downstream neighbour is told now."""
+    if flow.told_grant is not None and _stays(flow):
+        return flow.told_grant
     flow.stated_granted_mw = flow.granted_mw
     flow.stated_grant = flow.grant
-    return flow.stated_grant
+    flow.told_grant = (flow.key, flow.stated_grant)
+    return flow.told_grant
+
+
+def _stays(flow: Flow) -> bool:
+    """Time changes nothing of what is stated of it; an idle one is full, or is so no more."""
+    return flow.settled and flow.demand_w > 0.0
 
 
 def _is_news(stated_mw: int, current_mw: int, reserved_w: float) -> bool:

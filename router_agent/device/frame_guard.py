@@ -70,9 +70,9 @@ class FrameGuard:
         """The frame with no demand or grant above what the line carries; itself where there is none."""
         most_mw = self._most_mw
         power, demands = frame.power, frame.demands
-        if any(record.grant_mw > most_mw for record in power):
+        if max([record.grant_mw for record in power], default=0) > most_mw:
             power = tuple(each._replace(grant_mw=min(each.grant_mw, most_mw)) for each in power)
-        if any(record.demand_mw > most_mw for record in demands):
+        if max([record.demand_mw for record in demands], default=0) > most_mw:
             demands = tuple(
                 each._replace(demand_mw=min(each.demand_mw, most_mw)) for each in demands
             )

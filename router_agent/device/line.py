@@ -12,6 +12,7 @@ from digitalgrid.wire import (
     PowerRecord,
     encode,
     name_hash,
+    record_of,
     split_records,
 )
 from router_agent.config import LinkConfig, RouterConfig
@@ -133,10 +134,12 @@ class Line:
         """Energy leaves this end: it counts as sent now, and goes with the next frame."""
         self.books.sent_mj += received_mj + loss_mj
         self.books.line_loss_mj += loss_mj
-        if key not in self.pending:
+        before = self.pending.get(key)
+        if before is None:
             self._waits_since_ns[key] = self._pending_until_ns
-        received_before, loss_before = self.pending.get(key, (0, 0))
-        self.pending[key] = (received_before + received_mj, loss_before + loss_mj)
+            self.pending[key] = (received_mj, loss_mj)
+        else:
+            self.pending[key] = (before[0] + received_mj, before[1] + loss_mj)
 
     def close_segment(self, start_ns: int, end_ns: int, received_mj: int, circuits: int) -> None:
         """All that was put on the line between two instants is known."""
@@ -166,10 +169,10 @@ class Line:
         marked = self.neighbor_reads_marks
         wanted = [each for each in demands if each.demand_mw or (marked and each.marks)]
         shares = list(split_records(power, wanted, self._frame_bytes, marked=marked))
-        total_mj = self.books.total_mj - sum(record.received_mj for record in power)
+        total_mj = self.books.total_mj - sum([record.received_mj for record in power])
         datagrams = []
         for part, (share, asked) in enumerate(shares):
-            total_mj += sum(record.received_mj for record in share)
+            total_mj += sum([record.received_mj for record in share])
             datagrams.append(self._datagram(total_mj, part, len(shares), share, asked))
         self._pending_since_ns = self._pending_until_ns
         self._waits_since_ns.clear()
@@ -200,7 +203,7 @@ class Line:
         shares = split_records(power, wanted, self._frame_bytes, marked=marked)
         datagrams = []
         for share, asked in shares if power or wanted else ():
-            total_mj += sum(record.received_mj for record in share)
+            total_mj += sum([record.received_mj for record in share])
             datagrams.append(self._datagram(total_mj, 0, 2, share, asked, since_ns))
             self._last_sent_ns = now_ns
         return datagrams
@@ -356,7 +359,7 @@ class Line:
         books.received_mj += received_mj
         end_ns = frame.origin_ns
         self.load.add_received(end_ns - frame.interval_ns, end_ns, received_mj, len(frame.power))
-        return tuple(Energy(r.key, r.received_mj) for r in frame.power if r.received_mj)
+        return tuple([record_of(Energy, each[:2]) for each in frame.power if each[1]])
 
     def _restate(self, frame: Frame, now_ns: int) -> bool:
         try:

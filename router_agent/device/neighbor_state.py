@@ -1,10 +1,11 @@
 """What the neighbour has stated at its end of a line: demands, grants, and states that come in several frames."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from digitalgrid.limits import MAX_STATED_RECORDS
 from digitalgrid.model import CircuitGeneration
-from digitalgrid.wire import MARK_IDLE, Frame, PowerRecord
+from digitalgrid.wire import MARK_IDLE, Frame, PowerRecord, record_of
 
 T = TypeVar("T")
 
@@ -28,8 +29,7 @@ NO_GRANT = Grant(0, True)
 
 def power_record(key: CircuitGeneration, energy: tuple[int, int], grant: Grant) -> PowerRecord:
     """As it is stated: what arrives, and what was lost on the way, with the grant from now on."""
-    power_mw, drained, charged, quick, curtailed = grant
-    return PowerRecord(key, *energy, power_mw, drained, charged, quick, curtailed)
+    return record_of(PowerRecord, (key, *energy, *grant))
 
 
 class Demand(NamedTuple):
@@ -87,11 +87,8 @@ class NeighborState:
 
     def take(self, frame: Frame, now_ns: int) -> bool:
         """Take up a state or a part of one; True where something is not what it was. Raises TooManyRecordsError."""
-        demands = {key: Demand(mw, marks) for key, mw, marks in frame.demands}
-        grants = {
-            r.key: Grant(r.grant_mw, r.drained, r.charged, r.quick, r.curtailed)
-            for r in frame.power
-        }
+        demands = {each[0]: record_of(Demand, each[1:]) for each in frame.demands}
+        grants = {each[0]: record_of(Grant, each[3:]) for each in frame.power}
         self.urgent = False
         if frame.parts == 1:
             self._drop_parts()
@@ -102,9 +99,11 @@ class NeighborState:
         return self._add_part(frame, demands, grants, now_ns) or changed
 
     def _replace(self, demands: _Demands, grants: _Grants, state_seq: int) -> bool:
-        demands = {key: each for key, each in demands.items() if each != NO_DEMAND}
-        grants = {key: each for key, each in grants.items() if each != NO_GRANT}
-        changed = demands != self.demands or grants != self.grants
+        changed = False
+        if demands != self.demands or grants != self.grants:
+            demands = {key: each for key, each in demands.items() if each != NO_DEMAND}
+            grants = {key: each for key, each in grants.items() if each != NO_GRANT}
+            changed = demands != self.demands or grants != self.grants
         if changed:
             gone = dict.fromkeys(self.grants.keys() - grants.keys(), NO_GRANT)
             self._note_urgent(demands, {**grants, **gone})
@@ -120,13 +119,14 @@ class NeighborState:
             demands = {key: demands[key] for key in demands.keys() & self.demands.keys()}
         if len(self.grants) + len(grants) > MAX_STATED_RECORDS:
             grants = {key: grants[key] for key in grants.keys() & self.grants.keys()}
-        self._note_urgent(demands, grants)
-        return any(
-            [
-                *[_set(self.demands, key, each, NO_DEMAND) for key, each in demands.items()],
-                *[_set(self.grants, key, each, NO_GRANT) for key, each in grants.items()],
-            ]
+        wants, gets = (
+            _differ(self.demands, demands, NO_DEMAND),
+            _differ(self.grants, grants, NO_GRANT),
         )
+        self._note_urgent(wants, gets)
+        _set(self.demands, wants, NO_DEMAND)
+        _set(self.grants, gets, NO_GRANT)
+        return bool(wants or gets)
 
     def _note_urgent(self, demands: _Demands, grants: _Grants) -> None:
         """Grants that vanish, and demands on what has stood by."""
@@ -179,12 +179,19 @@ class NeighborState:
         self._part_grants: _Grants = {}
 
 
-def _set(stated: dict[CircuitGeneration, T], key: CircuitGeneration, value: T, nothing: T) -> bool:
-    """Whether it was another before."""
-    if stated.get(key, nothing) == value:
-        return False
-    if value == nothing:
-        del stated[key]
-    else:
-        stated[key] = value
-    return True
+def _differ(
+    stated: Mapping[CircuitGeneration, T], anew: Mapping[CircuitGeneration, T], nothing: T
+) -> dict[CircuitGeneration, T]:
+    """What was another before."""
+    get = stated.get
+    return {key: value for key, value in anew.items() if get(key, nothing) != value}
+
+
+def _set(
+    stated: dict[CircuitGeneration, T], anew: Mapping[CircuitGeneration, T], nothing: T
+) -> None:
+    for key, value in anew.items():
+        if value == nothing:
+            del stated[key]
+        else:
+            stated[key] = value

@@ -79,7 +79,7 @@ def _state(line: Line, leaving: Iterable[Flow], entering: Iterable[Flow]) -> _St
     demands = []
     for flow in leaving:
         if flow.egress is line:
-            grants.append((flow.key, state_grant(flow)))
+            grants.append(state_grant(flow))
     for flow in entering:
         if flow.ingress is line:
             demands.append(state_demand(flow))

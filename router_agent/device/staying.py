@@ -51,6 +51,7 @@ def settle(found: Sequence[Flow], index: FlowIndex, *, independent: bool) -> boo
     for flow in found:
         circuit_id = flow.key.circuit_id
         flow.alone = len(index.of_circuit[circuit_id]) == 1
+        flow.told_demand = flow.told_grant = None
         flow.settled = independent and circuit_id not in restless
         if flow.settled:
             flow.seen_demand = flow.stated_by_downstream()

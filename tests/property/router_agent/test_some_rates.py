@@ -8,6 +8,7 @@ import pytest
 
 from digitalgrid.model import CircuitGeneration, Operation, ResultCode, StandbyPool
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.wire import DemandRecord
 from router_agent.device import rates
 from router_agent.device.conversion import Conversion
 from router_agent.device.flow import Flow
@@ -37,6 +38,16 @@ def rates_of(flows: Sequence[Flow]) -> list[tuple[object, ...]]:
     return [tuple(getattr(flow, name) for name in _RATES) for flow in flows]
 
 
+def _is_told_as_it_is(flow: Flow) -> bool:
+    """What is told of it again and again would be found to be so."""
+    told, asked = flow.told_grant, flow.told_demand
+    if flow.idle:
+        return True
+    return (told is None or told == (flow.key, flow.grant)) and (
+        asked is None or asked == DemandRecord(flow.key, flow.need_mw, flow.marks)
+    )
+
+
 @pytest.fixture
 def shares(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
     """Of each settlement how many rates were found, of how many, and how many stayed beside another generation; all are
@@ -53,6 +64,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
     ) -> rates.Settlement:
         settlement = settle(flows, limits, conversion, demand)
         stay = [flow for flow in flows if flow.settled]
+        assert all(map(_is_told_as_it_is, stay))
         known = rates_of(stay)
         for flow in flows:
             flow.settled = False
