@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import added_line_loss_w, received_w
@@ -64,8 +65,7 @@ class _OnLine:
     circuits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A load's share of a stretch; its circuit had power for ``powered`` of it, from its beginning."""
 
     flow: Flow
@@ -89,32 +89,40 @@ class Converter:
         self._tick_s = tick_ns / NS_PER_S
 
     def advance(
-        self, flows: Sequence[Flow], lines: Mapping[str, Line], start_ns: int, end_ns: int
+        self,
+        flows: Sequence[Flow],
+        beside: Sequence[Flow],
+        lines: Mapping[str, Line],
+        start_ns: int,
+        end_ns: int,
     ) -> list[Delivery]:
-        """``flows`` stand in order of admission. Returns what reached each load that wanted or had energy."""
+        """``flows`` stand in order of admission; ``beside`` are those of circuits of which two generations are here.
+        Returns what reached each load that wanted or had energy.
+        """
         seconds = (end_ns - start_ns) / NS_PER_S
-        allowances = _allowances(flows, self._conversion.efficiency, seconds)
-        on_line = {link_id: _OnLine() for link_id in lines}
+        allowances = _allowances(beside, self._conversion.efficiency, seconds)
+        down = {line for line in lines.values() if not line.up}
+        on_line = {line: _OnLine() for line in lines.values()}
         deliveries: list[Delivery] = []
         drawn_mj: Counter[str] = Counter()
         borrowing: list[tuple[Flow, list[Flow]]] = []
         converts_mj = self._converts_mj(flows, seconds)
         for flow in flows:
-            allowance = allowances.get(flow.key.circuit_id)
+            allowance = allowances.get(flow.key.circuit_id) if allowances else None
             line = flow.egress
-            if line is not None and not line.up:
+            if line in down:
                 continue
             if flow.settled and flow.idle:
                 continue
             if flow.settled and allowance is None:
-                carried = on_line[line.link.id] if line is not None else None
+                carried = on_line[line] if line is not None else None
                 wanted_mj, taken_mj, arrives_mj = self._pass_on(flow, carried, seconds, drawn_mj)
                 converts_mj -= taken_mj
                 if line is None and wanted_mj:
                     self._deliver(flow, arrives_mj)
                     deliveries.append(Delivery(flow, arrives_mj, taken_mj / wanted_mj))
                 continue
-            before_a = on_line[line.link.id].current_a if line is not None else 0.0
+            before_a = on_line[line].current_a if line is not None else 0.0
             wanted_mj = self._wanted_mj(flow, before_a, allowance, seconds)
             if flow.ingress is None:
                 drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, flow.ingress_w, seconds)
@@ -123,11 +131,9 @@ class Converter:
             if taken_mj < wanted_mj:
                 flow.take_carry_mj = 0.0
             if taken_mj:
-                sent_mj = self._convert(flow, taken_mj)
+                received_mj = sent_mj = self._convert(flow, taken_mj)
                 if line is not None:
-                    received_mj = self._send(flow, line, sent_mj, on_line[line.link.id], seconds)
-                else:
-                    received_mj = sent_mj
+                    received_mj = self._send(flow, line, sent_mj, on_line[line], seconds)
                 _spend(allowance, flow, taken_mj, received_mj, seconds)
             if line is None and wanted_mj:
                 delivered_mj = sent_mj if taken_mj else 0
@@ -139,9 +145,9 @@ class Converter:
             converts_mj -= self._lend(borrowing, deliveries, converts_mj, seconds)
         for flow in flows:
             line = flow.egress
-            if flow.surplus_w == 0.0 or line is None or not line.up or flow.held:
+            if flow.surplus_w == 0.0 or line is None or line in down or flow.held:
                 continue
-            carried = on_line[line.link.id]
+            carried = on_line[line]
             wanted_mj = self._enters_mj(flow, flow.surplus_w, carried.current_a, seconds)
             if flow.ingress is None:
                 limit_w = flow.surplus_ingress_w
@@ -150,8 +156,8 @@ class Converter:
             converts_mj -= taken_mj
             if taken_mj:
                 self._send(flow, line, self._convert(flow, taken_mj), carried, seconds)
-        for link_id, carried in on_line.items():
-            lines[link_id].close_segment(start_ns, end_ns, carried.received_mj, carried.circuits)
+        for line, carried in on_line.items():
+            line.close_segment(start_ns, end_ns, carried.received_mj, carried.circuits)
         self._watch_cell(drawn_mj, deliveries, seconds)
         return deliveries
 
@@ -172,9 +178,8 @@ class Converter:
         flow.take_carry_mj = exact_mj - wanted_mj if taken_mj == wanted_mj else 0.0
         if not taken_mj:
             return wanted_mj, 0, 0
-        formula_mj = (1.0 - self._conversion.efficiency) * taken_mj
         loss_mj, flow.converter_carry_mj = self._charge(
-            formula_mj, flow.converter_carry_mj, taken_mj
+            (1.0 - self._conversion.efficiency) * taken_mj, flow.converter_carry_mj, taken_mj
         )
         flow.buffer_mj -= taken_mj
         books.buffered_mj -= taken_mj
@@ -287,7 +292,9 @@ class Converter:
     def _charge(self, formula_mj: float, carry_mj: float, at_most_mj: int) -> tuple[int, float]:
         """The loss in whole millijoules, and what rounding owes from now on."""
         exact_mj = formula_mj + carry_mj
-        charged_mj = min(math.floor(exact_mj + 0.5), at_most_mj)
+        charged_mj = math.floor(exact_mj + 0.5)
+        if charged_mj > at_most_mj:
+            charged_mj = at_most_mj
         deviation_mj = abs(charged_mj - formula_mj)
         if deviation_mj > self._books.max_formula_deviation_mj:
             self._books.max_formula_deviation_mj = deviation_mj
@@ -358,15 +365,10 @@ def _egress(flow: Flow) -> str:
     return flow.hop.egress_link_id or flow.hop.load_id
 
 
-def _allowances(flows: Sequence[Flow], efficiency: float, seconds: float) -> dict[int, _Allowance]:
+def _allowances(beside: Sequence[Flow], efficiency: float, seconds: float) -> dict[int, _Allowance]:
     """For the circuits of which two generations are here."""
-    counts = Counter(flow.key.circuit_id for flow in flows)
-    if len(counts) == len(flows):
-        return {}
     allowances: dict[int, _Allowance] = {}
-    for flow in flows:
-        if counts[flow.key.circuit_id] < 2:
-            continue
+    for flow in beside:
         allowance = allowances.setdefault(flow.key.circuit_id, _Allowance(0))
         ingress_mj = math.ceil(flow.hop.ingress_power_w * seconds * MILLIJOULES_PER_J)
         allowance.ingress_mj = max(allowance.ingress_mj, ingress_mj)

@@ -15,6 +15,10 @@ class FlowIndex:
         self.of_circuit: dict[int, list[Flow]] = {}
         for flow in flows:
             self.of_circuit.setdefault(flow.key.circuit_id, []).append(flow)
+        # Those of which two generations are here, or more.
+        self.beside = [
+            flow for together in self.of_circuit.values() if len(together) > 1 for flow in together
+        ]
         self.sink_circuits = {flow.key.circuit_id for flow in flows if flow.egress is None}
         self.sinks = [flow for flow in flows if flow.egress is None]
         self._entering: defaultdict[str, list[Flow]] = defaultdict(list)

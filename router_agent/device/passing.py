@@ -53,7 +53,9 @@ class Passing:
         if self.stands_on(now_ns) or now_ns <= self.advanced_ns:
             return
         self.unsaved = self.unsaved or bool(self.flows) or self._sink_watch.promises.stand
-        deliveries = self._converter.advance(self.flows, self._lines, self.advanced_ns, now_ns)
+        deliveries = self._converter.advance(
+            self.flows, self.index.beside, self._lines, self.advanced_ns, now_ns
+        )
         self._sink_watch.delivered(self.index.sinks, deliveries, self.advanced_ns, now_ns)
         for delivery in deliveries:
             if delivery.flow.idle:

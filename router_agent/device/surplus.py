@@ -165,20 +165,24 @@ class _Room:
 def _reserved_w(flows: Sequence[Flow]) -> dict[Line, float]:
     """On each line, both ways; of one circuit's generations the largest counts, and trickles beside it."""
     total_w: dict[Line, float] = defaultdict(float)
-    largest_w: dict[tuple[Line, bool, int], float] = {}
+    # By line, what arrives of each circuit here and at the far end.
+    here_w: dict[Line, dict[int, float]] = defaultdict(dict)
+    there_w: dict[Line, dict[int, float]] = defaultdict(dict)
     for flow in flows:
-        hop, circuit_id = flow.hop, flow.key.circuit_id
-        trickle_w = hop.trickle_w if flow.idle else 0.0
-        for line, sends, arrives_w in (
-            (flow.ingress, False, hop.ingress_power_w),
-            (flow.egress, True, hop.received_power_w),
-        ):
-            if line is None:
-                continue
-            total_w[line] += trickle_w
-            place = (line, sends, circuit_id)
-            before_w = largest_w.get(place, 0.0)
-            if arrives_w > before_w:
-                total_w[line] += arrives_w - before_w
-                largest_w[place] = arrives_w
+        hop, circuit_id = flow.hop, flow.key[0]
+        ingress, egress = flow.ingress, flow.egress
+        if ingress is not None:
+            largest_w = here_w[ingress]
+            if hop.ingress_power_w > largest_w.get(circuit_id, 0.0):
+                largest_w[circuit_id] = hop.ingress_power_w
+        if egress is not None:
+            largest_w = there_w[egress]
+            if hop.received_power_w > largest_w.get(circuit_id, 0.0):
+                largest_w[circuit_id] = hop.received_power_w
+        if flow.idle:
+            for line in (ingress, egress):
+                if line is not None:
+                    total_w[line] += hop.trickle_w
+    for line, largest_w in (*here_w.items(), *there_w.items()):
+        total_w[line] += sum(largest_w.values())
     return total_w
