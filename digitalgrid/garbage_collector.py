@@ -9,9 +9,9 @@ import gc
 _THRESHOLD_0 = 50_000
 # Collections of generation 0 until 1 is collected, and of generation 1 until 2 is.
 _THRESHOLD_1, _THRESHOLD_2 = 20, 100
-# Likewise where only generation 2 is what takes long: by Python's own thresholds for the others, once in seven million
-# objects that were made and not freed.
-_SELDOM_2 = 1000
+# Likewise of a router, in which a tick makes as many records as it has circuits, none in a cycle: a megabyte of garbage
+# at most, and generation 2 by Python's own threshold for the other once in a hundred million objects.
+_ROUTER_0, _SELDOM_2 = 10_000, 1000
 
 
 def pause_while_loading() -> None:
@@ -30,11 +30,11 @@ def freeze_loaded() -> None:
 
 
 def spare_old() -> None:
-    """Exempt all that is loaded, and look through all of the rest seldom. What is young is looked through as ever: a
-    process of which a machine has a hundred, as routers of an emulation, must not keep much garbage.
+    """Exempt all that is loaded, and look through all of the rest seldom, but often enough that a process of which a
+    machine has a hundred, as routers of an emulation, keeps no more than a megabyte of garbage.
     """
     gc.freeze()
-    gc.set_threshold(*gc.get_threshold()[:2], _SELDOM_2)
+    gc.set_threshold(_ROUTER_0, gc.get_threshold()[1], _SELDOM_2)
 
 
 def freeze_term() -> None:
