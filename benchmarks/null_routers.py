@@ -120,12 +120,20 @@ class NullRouters:
         router = self._routers[router_id]
         if isinstance(message, ReadTable):
             table = CircuitTable(message.read_id, 1, tuple(router.hops.values()))
-            self._runtime.tell(lambda core, now_ns: core.on_table(router_id, table, now_ns))
+            self._compare(router_id, table)
             return
         result = TransactionResult(message.txn_id, _OPERATIONS[type(message)], ResultCode.OK)
         self._runtime.tell(lambda core, now_ns: core.on_result(router_id, result, now_ns))
         for key, state in _carry_out(router, message):
             self._measure(router_id, CircuitStatus(key, state))
+
+    def _compare(self, router_id: str, table: CircuitTable) -> None:
+        """A slice in each turn of the loop, as that of a router in a session is compared."""
+        found = self._runtime.tell(
+            lambda core, now_ns: core.on_table_slice(router_id, table, now_ns)
+        )
+        if found is not None and not found.whole:
+            self._loop.call_soon(self._compare, router_id, table)
 
 
 def _carry_out(router: _Router, message: ToRouter) -> list[tuple[CircuitGeneration, FlowState]]:
