@@ -380,6 +380,13 @@ class MarketReason(ExplainedReason):
         "the book has no such order of the party",
         "it may have been filled, cancelled or expired",
     )
+    FORECAST = (
+        "FORECAST",
+        _PRECONDITION,
+        "",
+        "the meter is not expected to give as much as it offered; of its orders to sell the newest have ended",
+        "tender what the forecast leaves: `dgctl market position` tells it",
+    )
     CANCELLED = (
         "CANCELLED",
         _PRECONDITION,

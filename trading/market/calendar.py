@@ -106,6 +106,14 @@ class Calendar:
         elif session.phase is Phase.OPEN:
             self.close(row, MarketReason.EXPIRED)
 
+    def end(self, row: Row, reason: MarketReason, now_ns: int) -> None:
+        """Of an interval that takes tenders: what waits ends before its time, and nothing of the order comes back."""
+        session = self.sessions[row.order.interval.start_ns]
+        if session.book is not None:
+            self._dealings.apply(session, session.book.cancel(row.order.seq, reason), now_ns)
+        else:
+            self.close(row, reason)
+
     @property
     def is_busy(self) -> bool:
         """Whether something is left for :meth:`go_on`."""

@@ -67,11 +67,11 @@ class Market:
         fill(self.orders, journalled)
         self.sessions = sessions_of(journalled, settings.self_trade)
         self.moves = Moves(self.meters, self.positions)
-        self._forecasts = Forecasts(self.meters, self.positions, self.sessions)
         self._deadlines, self._changes = Deadlines(), Changes()
         parts = (settings, self.orders, self._deadlines, self._changes)
         self._dealings = Dealings(*parts, self.sessions)
         self._calendar = Calendar(*parts, self._dealings, self.sessions)
+        self._forecasts = Forecasts(self.meters, self.positions, self.orders, self._calendar)
         for row in self.orders.rows():
             self._set_expiry(row.order)
 
@@ -130,17 +130,14 @@ class Market:
                 MarketReason.INTERVAL_CLOSED,
                 f"the gate of the interval at {session.start_ns} has closed: {order_id!r} is being cleared",
             )
-        if session.book is not None:
-            self._dealings.apply(session, session.book.cancel(row.order.seq), now_ns)
-        else:
-            self._calendar.close(row, MarketReason.CANCELLED)
+        self._calendar.end(row, MarketReason.CANCELLED, now_ns)
         return self._outcome(record_of(row))
 
     def forecast(
         self, party: str, nonce: int, meter_id: str, start_ns: int, most: int, now_ns: int
     ) -> Outcome[tuple[Meter, Interval]]:
-        """A meter is not expected to give more than ``most`` Wh in an interval: it sells no more. By its party or the
-        operator; the same again changes nothing. Raises Refused.
+        """A meter is not expected to give more than ``most`` Wh in an interval: it sells no more, and offers beyond that
+        end. By its party or the operator; the same again changes nothing. Raises Refused.
         """
         meter = self._forecasts.meter_of(party, meter_id, self.settings.operator)
         unheard = self._desk.hear(party, nonce, now_ns)
@@ -148,7 +145,7 @@ class Market:
         if session.forecasts.get(meter_id) != most:
             if unheard is not None:
                 raise unheard
-            self._forecasts.set(session, meter_id, most)
+            self._forecasts.set(session, meter, most, now_ns)
             self._changes.session(session)
         return self._outcome((meter, session.interval))
 

@@ -113,13 +113,13 @@ class OrderBook:
         self._enter(entry, events)
         return events
 
-    def cancel(self, seq: int) -> list[BookEvent]:
+    def cancel(self, seq: int, reason: MarketReason = MarketReason.CANCELLED) -> list[BookEvent]:
         """What is left of an order ends; what is matched stays matched, but does not come back if it is refused."""
         entry = self._entries.get(seq)
         if entry is None or entry.closed is not None:
             raise Refused(MarketReason.ORDER_UNKNOWN, f"the book has no order_id of number {seq}")
         events: list[BookEvent] = []
-        self._end(entry, MarketReason.CANCELLED, events)
+        self._end(entry, reason, events)
         return events
 
     def expire(self, now_ns: int) -> list[BookEvent]:
