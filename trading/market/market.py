@@ -136,8 +136,8 @@ class Market:
     def forecast(
         self, party: str, nonce: int, meter_id: str, start_ns: int, most: int, now_ns: int
     ) -> Outcome[tuple[Meter, Interval]]:
-        """A meter is not expected to give more than ``most`` Wh in an interval: it sells no more, and offers beyond that
-        end. By its party or the operator; the same again changes nothing. Raises Refused.
+        """A meter is not expected to give more than ``most`` Wh in an interval: it sells no more, and its offers beyond
+        that end. By its party or the operator; the same again changes nothing. Raises Refused.
         """
         meter = self._forecasts.meter_of(party, meter_id, self.settings.operator)
         unheard = self._desk.hear(party, nonce, now_ns)
