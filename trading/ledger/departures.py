@@ -11,6 +11,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from trading.ledger.forms import MAX_ENTRY_BYTES, bare, has_unknown
 from trading.ledger.keys import Domain, is_signed, key_id_of
 from trading.ledger.merkle import includes, leaf_hash
 from trading.ledger.refusals import LedgerRefused
@@ -84,6 +85,7 @@ def read_notice(
     release: pb.MeterRelease, log_id: bytes, *, is_known: bool = False
 ) -> pb.MeterNotice:
     """What a meter has said as it left a log; ``is_known``: its signature is known to be good. Raises LedgerRefused."""
+    _check_form(release)
     notice = _parsed(pb.MeterNotice(), release.notice, "a meter's notice")
     _check_words(notice, log_id)
     if not is_known and not is_signed(
@@ -103,6 +105,7 @@ def read_certificate(
     registration: pb.MeterRegistration, log_id: bytes, *, is_known: bool = False
 ) -> pb.MeterCertificate:
     """What a meter has said as it came to a log; ``is_known`` as of a notice. Raises LedgerRefused."""
+    _check_form(registration)
     certificate = _parsed(pb.MeterCertificate(), registration.certificate, "a certificate")
     _check_words(certificate, log_id)
     if not is_known and not is_signed(
@@ -118,6 +121,18 @@ def read_certificate(
             "signature",
         )
     return certificate
+
+
+def _check_form(brought: pb.MeterRegistration | pb.MeterRelease) -> None:
+    """It comes from outside, and stands in a log as it is. Signatures are over parts of it only."""
+    size = brought.ByteSize()
+    if size > MAX_ENTRY_BYTES:
+        raise LedgerRefused(
+            MarketReason.CERTIFICATE_UNFIT,
+            f"it is of {size} bytes, and an entry of {MAX_ENTRY_BYTES} at most",
+        )
+    if has_unknown(brought):
+        raise LedgerRefused(MarketReason.CERTIFICATE_UNFIT, "it has fields that nobody knows")
 
 
 def _check_words(words: pb.MeterCertificate | pb.MeterNotice, log_id: bytes) -> None:
@@ -137,10 +152,7 @@ def _parsed(into: M, content: bytes, what: str) -> M:
         into.ParseFromString(content)
     except DecodeError as error:
         raise LedgerRefused(MarketReason.CERTIFICATE_UNFIT, f"{what} cannot be read") from error
-    plain = type(into)()
-    plain.CopyFrom(into)
-    plain.DiscardUnknownFields()
-    if plain.SerializeToString(deterministic=True) != content:
+    if bare(into) != content:
         raise LedgerRefused(MarketReason.CERTIFICATE_UNFIT, f"{what} has bytes that say nothing")
     return into
 

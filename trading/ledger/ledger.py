@@ -12,6 +12,7 @@ import msgspec
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.core.units import Nano
 from trading.ledger.accounts import Accounts, check_id
+from trading.ledger.forms import MAX_ENTRY_BYTES, bare
 from trading.ledger.keys import Domain, SigningKey
 from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerReason, LedgerRefused
@@ -173,12 +174,13 @@ class Ledger:
                 if each.needs:
                     self._accounts.escrow(each.needs)
                 entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
+                content = _content(entry)
                 self._accounts.apply(entry)
                 self._registry.apply(entry, self.log_id)
             except LedgerRefused as refused:
                 done.append(refused)
                 continue
-            signed = self._sign(entry)
+            signed = self._sign(content)
             seqs[key] = entry.seq
             if entry.WhichOneof("body") in NAMES_A_KEY:
                 self._key_seqs.append(entry.seq)
@@ -211,8 +213,7 @@ class Ledger:
         (signed,) = self._storage.entries(seq, 1)
         return signed
 
-    def _sign(self, entry: pb.Entry) -> pb.SignedEntry:
-        content = entry.SerializeToString(deterministic=True)
+    def _sign(self, content: bytes) -> pb.SignedEntry:
         if not self.log_id:
             self.log_id = leaf_hash(content)
         signature = self._signer.sign(Domain.ENTRY, self.log_id, content)
@@ -295,6 +296,19 @@ class Ledger:
 
     def close(self) -> None:
         self._storage.close()
+
+
+def _content(entry: pb.Entry) -> bytes:
+    """As it is hashed and signed. Raises LedgerRefused for what could be written, and never read again."""
+    content = bare(entry)
+    if len(content) != entry.ByteSize():
+        raise LedgerRefused(LedgerReason.ENTRY_MALFORMED, "an entry has fields that nobody knows")
+    if len(content) > MAX_ENTRY_BYTES:
+        raise LedgerRefused(
+            LedgerReason.ENTRY_MALFORMED,
+            f"an entry would be of {len(content)} bytes, and has {MAX_ENTRY_BYTES} at most",
+        )
+    return content
 
 
 def _own(wanted: Wanted) -> LedgerRefused | None:

@@ -16,12 +16,13 @@ from google.protobuf.message import DecodeError
 
 from digitalgrid.config_file import open_regular
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from trading.ledger.forms import MAX_ENTRY_BYTES, bare
 from trading.ledger.verifying import BadLog, Verifier, verify
 
 MAGIC = b"dg-market-log-v1\n"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
-# Bytes of a length; and of the longest entry: 64 postings between accounts of 256 characters are half of it.
-_LENGTH_BYTES, _MOST_BYTES = 4, 1 << 18
+# Bytes of a length; and of the longest entry with its signature and what else is around it.
+_LENGTH_BYTES, _MOST_BYTES = 4, MAX_ENTRY_BYTES + 128
 
 _Stored = TypeVar("_Stored", pb.SignedEntry, pb.SignedTreeHead)
 
@@ -163,9 +164,6 @@ def _parsed(kind: type[_Stored], content: object, seq: int | None) -> _Stored:
         message = kind.FromString(content)
     except DecodeError as error:
         raise BadLog(f"{what} cannot be read: {error}", seq) from error
-    plain = kind()
-    plain.CopyFrom(message)
-    plain.DiscardUnknownFields()
-    if plain.SerializeToString(deterministic=True) != content:
+    if bare(message) != content:
         raise BadLog(f"{what} has bytes that say nothing", seq)
     return message

@@ -9,6 +9,8 @@ class LedgerReason(StrEnum):
     """Why an entry is not written."""
 
     ENTRY_EMPTY = "ENTRY_EMPTY"
+    # In no form that a log has: too long, or with fields that nobody knows.
+    ENTRY_MALFORMED = "ENTRY_MALFORMED"
     ID_MALFORMED = "ID_MALFORMED"
     HASH_MALFORMED = "HASH_MALFORMED"
     NANO_OUT_OF_RANGE = "NANO_OUT_OF_RANGE"

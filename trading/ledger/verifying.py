@@ -1,6 +1,7 @@
 """Verification of a log, offline and from its first entry: hashes, signatures, order, balances, meters, and the head.
 
-It shares no code with whoever writes but the tree, accounts and registry. What is wrong is named with its entry.
+It shares no code with whoever writes but the tree, accounts, registry and the form of entries. What is wrong is named
+with its entry.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from google.protobuf.message import DecodeError
 from digitalgrid.errors import ExplainedError
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.ledger.accounts import Accounts
+from trading.ledger.forms import MAX_ENTRY_BYTES, bare
 from trading.ledger.keys import PUBLIC_KEY_BYTES, Domain, is_signed, key_id_of
 from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerRefused
@@ -158,17 +160,12 @@ def verify(
 
 
 def _parsed(signed: pb.SignedEntry, seq: int) -> pb.Entry:
+    if len(signed.entry) > MAX_ENTRY_BYTES:
+        raise BadLog(f"it is of {len(signed.entry)} bytes, and none is of so many", seq)
     try:
         entry = pb.Entry.FromString(signed.entry)
     except DecodeError as error:
         raise BadLog(f"it cannot be read: {error}", seq) from error
-    if entry.SerializeToString(deterministic=True) != signed.entry or _has_unknown(entry):
+    if bare(entry) != signed.entry:
         raise BadLog("its bytes are not those that its fields have", seq)
     return entry
-
-
-def _has_unknown(entry: pb.Entry) -> bool:
-    known = pb.Entry()
-    known.CopyFrom(entry)
-    known.DiscardUnknownFields()
-    return known.ByteSize() != entry.ByteSize()

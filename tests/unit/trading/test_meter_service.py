@@ -23,6 +23,7 @@ from trading.core.orders import Side, Tender
 from trading.core.units import MicroPerKwh, Wh
 from trading.ledger.ledger import Receipt
 from trading.ledger.refusals import LedgerRefused
+from trading.ledger.verifying import verify
 from trading.reasons import MarketReason, Refused
 
 R = MarketReason
@@ -126,6 +127,23 @@ def test_a_refusal_is_told_with_its_reason_and_the_meter_goes_on_as_it_was() -> 
     assert sells(service) == ""
     assert why(released, service)[0] is R.METER_BUSY
     assert sells(service) == ""
+
+
+@pytest.mark.parametrize("junk", [b"\xfa\x01\x03abc", b"\x12\x80\x80\x14" + bytes(5 << 16)])
+def test_what_nobody_could_read_in_the_log_does_not_come_into_it(junk: bytes) -> None:
+    """The meter's signature is of its certificate alone, and whoever sends it adds to it what he likes."""
+    service = served()
+    said = registration(service.book)
+    said.MergeFromString(junk)
+    request = service.said("RegisterMeter", pb.RegisterMeterRequest(registration=said))
+    assert why(asyncio.run, service.RegisterMeter(request, None))[0] is R.CERTIFICATE_UNFIT
+    asked(service)
+    leaves = release(service.book)
+    leaves.MergeFromString(junk)
+    leaving = service.said("ReleaseMeter", pb.ReleaseMeterRequest(release=leaves))
+    assert why(asyncio.run, service.ReleaseMeter(leaving, None))[0] is R.CERTIFICATE_UNFIT
+    released(service)
+    assert verify(service.book.entries(0, 3), service.book.head()).tree.size == 3
 
 
 def test_a_move_goes_on_where_nobody_waits_for_it_and_till_then_nothing_is_sold(
