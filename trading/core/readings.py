@@ -94,6 +94,12 @@ def all_said(before: Iterable[Ends], said: Iterable[Ends]) -> tuple[Ends, ...]:
     return tuple([found[number] for number in sorted(found)])
 
 
+def are_same(some: Sequence[Ends], others: Sequence[Ends]) -> bool:
+    """Also where some of them have come back from a journal, which makes lists of tuples."""
+    encode = msgspec.msgpack.encode
+    return encode(some) == encode(others)
+
+
 def _together(before: Ends, said: Ends) -> Ends:
     return Ends(
         _without_twins(before.source, said.source),

@@ -12,7 +12,7 @@ import msgspec
 
 from trading.core.asking import pending
 from trading.core.attribution import all_missed, within
-from trading.core.readings import Ends, all_said
+from trading.core.readings import Ends, all_said, are_same, evidence_of
 from trading.core.settlement import Outcome, fee_of, paid_before, settle, undisputed
 from trading.core.tolls import terms_of
 from trading.core.trades import (
@@ -360,8 +360,12 @@ def _objected(trade: Trade, event: Objected, now_ns: int, times: Times) -> bool:
 
 
 def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
-    """Refused as no change where it would take back what was undisputed, or contradicts itself again."""
-    evidence = evidence_in(trade, event.ends)
+    """Refused as no change where it would take back what was undisputed, or contradicts itself again.
+
+    What the sink said last makes up for silence, and not for what somebody has decided.
+    """
+    is_as_read = are_same(trade.ends, event.ends)
+    evidence = evidence_in(trade) if is_as_read else evidence_of(event.ends)
     if trade.state is not State.DISPUTED or trade.settlement is None or evidence.is_disputed:
         return False
     if not evidence.is_countable:
@@ -375,6 +379,7 @@ def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
     except ValueError:
         return False
     trade.settlement, trade.ends, trade.missed = resolved, event.ends, event.missed
+    trade.last_mj = trade.last_mj if is_as_read else None
     trade.decision, trade.is_decided = event.decision, True
     return _move(trade, Word.RESOLVED, now_ns, times)
 

@@ -379,11 +379,11 @@ def decoded(record: bytes) -> Trade:
     return msgspec.msgpack.decode(record, type=Trade)
 
 
-def evidence_in(trade: Trade, ends: Sequence[Ends] | None = None) -> Evidence:
-    """What counts of a trade's registers, or of others in their place."""
+def evidence_in(trade: Trade) -> Evidence:
+    """What counts of a trade's registers."""
     last_mj = trade.last_mj
     before = None if last_mj is None else Estimate(last_mj, trade.injected_ppm)
-    return evidence_of(trade.ends if ends is None else ends, before)
+    return evidence_of(trade.ends, before)
 
 
 def network_missed(trade: Trade) -> Sequence[Missed]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from trading.core.readings import Ends
+from trading.core.readings import Ends, are_same
 from trading.core.settlement import LineKind, Party
 from trading.core.trades import Objected, Trade
 from trading.reasons import MarketReason, Refused
@@ -49,8 +49,7 @@ def has_objected(trade: Trade, party: str, objection: Objection) -> bool:
 
 def has_decided(trade: Trade, ends: tuple[Ends, ...], decision: str) -> bool:
     """Likewise whether a dispute was decided so."""
-    encode = msgspec.msgpack.encode
-    return trade.is_decided and trade.decision == decision and encode(trade.ends) == encode(ends)
+    return trade.is_decided and trade.decision == decision and are_same(trade.ends, ends)
 
 
 def check_statement(statement: str, name: str = "statement") -> None:

@@ -265,6 +265,34 @@ def test_what_was_estimated_is_corrected_by_whoever_decides() -> None:
     assert not settlement_to_pb(one, one.settlement, "operator").estimated
 
 
+@pytest.mark.parametrize("decided_wh", [500, 450, 10, 700])
+def test_what_is_decided_of_one_generation_is_not_made_up_for_by_what_was_heard_last(
+    decided_wh: int,
+) -> None:
+    one = trade()
+    (first,) = read(420, 400).ends
+    silent = Ends((), (), 1_050_000, generation=1)
+    told(one, *TO_METERS, Read((first, silent), (), Millijoule(600 * MJ_PER_WH)))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns), Objected(LineKind.ENERGY, Party.BUYER, "my own has less"))
+    assert lines_of(one)[LineKind.ENERGY] == 120_000_000
+    (decided,) = read(decided_wh * 21 // 20, decided_wh).ends
+    told(one, Resolved((decided, silent), one.missed, "by the buyer's own meter"))
+    assert lines_of(one)[LineKind.ENERGY] == decided_wh * 200_000
+    assert one.settlement is not None
+    bill = settlement_to_pb(one, one.settlement, "operator")
+    assert bill.delivered_mj == decided_wh * MJ_PER_WH
+
+
+def test_where_an_operator_lets_stand_what_was_read_what_was_heard_last_counts_on() -> None:
+    one = estimated(400)
+    told(one, Objected(LineKind.ENERGY, Party.BUYER, "it was less"))
+    told(one, Resolved(tuple(one.ends), one.missed, "it was not"))
+    assert lines_of(one)[LineKind.ENERGY] == 80_000_000
+    assert one.settlement is not None
+    assert settlement_to_pb(one, one.settlement, "operator").quality == "last reading"
+
+
 def test_what_was_heard_last_is_never_paid_for_as_more_than_was_bought() -> None:
     one = trade()
     tariff = Tariff(overdraw_price=MicroPerKwh(100_000), max_over=Millijoule(MJ_PER_WH * 100))
