@@ -23,6 +23,8 @@ M = TypeVar("M", bound=Message)
 MAX_KEYS = 256
 # And steps from a leaf to a root, of as many entries as 64 bits count.
 _MAX_STEPS = 64
+# Of all of it. The entry that brings it has the rest.
+MAX_DEPARTURE_BYTES = MAX_ENTRY_BYTES * 3 // 4
 
 
 class Departed(msgspec.Struct, frozen=True):
@@ -42,10 +44,16 @@ def check_departure(departure: pb.MeterDeparture) -> Departed:
     """Raises LedgerRefused where anything of it is not as its signers made it."""
     if not 0 < len(departure.keys) <= MAX_KEYS or len(departure.inclusion) > _MAX_STEPS:
         raise _forged(f"it has {len(departure.keys)} keys and {len(departure.inclusion)} steps")
+    if departure.ByteSize() > MAX_DEPARTURE_BYTES:
+        raise _forged(f"it is of {departure.ByteSize()} bytes, more than any has")
     log_id = leaf_hash(departure.keys[0].entry)
-    public_keys = _keys(departure.keys, log_id)
+    keys = _keys(departure.keys, log_id)
+    public_keys = tuple(keys.values())
     head = _head(departure.head, log_id, public_keys[-1])
     entry = _parsed(pb.Entry(), departure.release.entry, "its release")
+    signing = [key for seq, key in keys.items() if seq < entry.seq]
+    if not signing or not _is_by(signing[-1], departure.release, log_id):
+        raise _forged("its release is not signed with the log's key of then")
     leaf = leaf_hash(departure.release.entry)
     if not includes(leaf, entry.seq, head.size, departure.inclusion, head.root):
         raise _forged(f"its release does not stand in the log of {head.size} entries")
@@ -55,18 +63,27 @@ def check_departure(departure: pb.MeterDeparture) -> Departed:
     return Departed(notice, entry.seq, entry.at_unix_ns, head.size, head.root, public_keys)
 
 
-def _keys(entries: Sequence[pb.SignedEntry], log_id: bytes) -> tuple[bytes, ...]:
-    """Each announced by the one before."""
-    keys = [_parsed(pb.Entry(), entries[0].entry, "its first key").genesis.public_key]
+def _keys(entries: Sequence[pb.SignedEntry], log_id: bytes) -> dict[int, bytes]:
+    """By the entries after which they sign. Each announced by the one before, the first by itself."""
+    first = _parsed(pb.Entry(), entries[0].entry, "its first key")
+    last_seq, key = first.seq, first.genesis.public_key
+    if not _is_by(key, entries[0], log_id):
+        raise _forged("its log's first key has not signed that it is one")
+    keys = {last_seq: key}
     for signed in entries[1:]:
         entry = _parsed(pb.Entry(), signed.entry, "a key")
-        good = signed.key_id == key_id_of(keys[-1]) and is_signed(
-            keys[-1], Domain.ENTRY, log_id, signed.entry, signed.signature
-        )
-        if not good or not entry.HasField("log_key"):
+        is_next = entry.seq > last_seq and entry.HasField("log_key")
+        if not is_next or not _is_by(key, signed, log_id):
             raise _forged("one of its log's keys is none that the key before has announced")
-        keys.append(entry.log_key.public_key)
-    return tuple(keys)
+        last_seq, key = entry.seq, entry.log_key.public_key
+        keys[last_seq] = key
+    return keys
+
+
+def _is_by(public_key: bytes, signed: pb.SignedEntry, log_id: bytes) -> bool:
+    return signed.key_id == key_id_of(public_key) and is_signed(
+        public_key, Domain.ENTRY, log_id, signed.entry, signed.signature
+    )
 
 
 def _head(signed: pb.SignedTreeHead, log_id: bytes, public_key: bytes) -> pb.TreeHead:

@@ -30,7 +30,7 @@ from trading.ledger import departures, registry
 from trading.ledger.departures import Departed
 from trading.ledger.keys import Domain, SigningKey
 from trading.ledger.ledger import Ledger
-from trading.ledger.merkle import leaf_hash
+from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerRefused
 from trading.market.moves import Moves
 from trading.reasons import Refused
@@ -124,18 +124,23 @@ def made_up(here: Ledger, there: Ledger, key: SigningKey) -> pb.MeterDeparture:
     # The meter is in it.
     signature = METER.sign(Domain.METER_RELEASE, here.log_id, notice)
     entry = pb.Entry(
-        seq=0, at_unix_ns=900, release=pb.MeterRelease(notice=notice, signature=signature)
+        seq=1, at_unix_ns=900, release=pb.MeterRelease(notice=notice, signature=signature)
     )
     content = entry.SerializeToString(deterministic=True)
-    head = pb.TreeHead(
-        log_id=here.log_id, size=1, root=leaf_hash(content), at_unix_ns=900
-    ).SerializeToString(deterministic=True)
     (first,) = here.entries(0, 1)
+    tree = Tree()
+    tree.append(leaf_hash(first.entry))
+    tree.append(leaf_hash(content))
+    head = pb.TreeHead(
+        log_id=here.log_id, size=2, root=tree.root(), at_unix_ns=900
+    ).SerializeToString(deterministic=True)
+    signed = key.sign(Domain.ENTRY, here.log_id, content)
     signature = key.sign(Domain.TREE_HEAD, here.log_id, head)
     return pb.MeterDeparture(
         keys=[first],
-        release=pb.SignedEntry(entry=content),
         # Said to be of the log's key, whoever has signed it.
+        release=pb.SignedEntry(entry=content, key_id=first.key_id, signature=signed),
+        inclusion=tree.inclusion(1, 2),
         head=pb.SignedTreeHead(head=head, key_id=first.key_id, signature=signature),
     )
 
@@ -154,7 +159,8 @@ def test_an_entry_that_is_not_beneath_the_head_proves_nothing() -> None:
     def swap() -> tuple[Ledger, Ledger]:
         here, there = log(1), log(2)
         register(here)
-        departure = made_up(here, there, METER)
+        # Signed by it, and in another history of it.
+        departure = made_up(here, there, here._signer)
         departure.head.CopyFrom(here.head())
         register(there, departure)
         return here, there

@@ -17,6 +17,7 @@ from tests.support.meters import (
     release,
     resigned,
 )
+from trading.ledger.departures import check_departure
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger
 from trading.ledger.refusals import LedgerRefused
@@ -84,12 +85,29 @@ def test_a_release_is_proved_over_new_keys_of_its_log() -> None:
         here.rotate(SigningKey.of_seed(bytes(31) + bytes([number])))
     register(here)
     departure = depart(here, there.log_id)
-    # The head of then is as good once the log has another key.
+    # The head of then is as good once the log has another key, and so is a newer one.
     here.rotate(SigningKey.new())
+    newer = here.departure(METER.public_key)
+    assert newer is not None and len(check_departure(newer).public_keys) == 4
     register(there, departure)
     stay = there.stay(METER.public_key)
     assert stay is not None and stay.came is not None
     assert len(stay.came.public_keys) == 3
+
+
+@pytest.mark.parametrize("padding", [1, 300_000])
+@pytest.mark.parametrize("part", ["keys", "release", "head"])
+@pytest.mark.parametrize("field", ["signature", "key_id"])
+def test_nothing_of_a_proof_can_be_padded(part: str, field: str, padding: int) -> None:
+    """What is not looked at would make a copy of the log as long as anybody likes."""
+    here, there = log(1), log(2)
+    register(here)
+    departure = depart(here, there.log_id)
+    padded = departure.keys[0] if part == "keys" else getattr(departure, part)
+    setattr(padded, field, getattr(padded, field) + bytes(padding))
+    assert why(lambda: check_departure(departure)) is R.RELEASE_FORGED
+    setattr(padded, field, getattr(padded, field)[:-padding])
+    check_departure(departure)
 
 
 def test_what_must_not_be_registered_is_refused_and_changes_nothing() -> None:
