@@ -136,6 +136,7 @@ class PlainBook:
         if enough:
             for other, wh in takes:
                 self.match(entry, other, wh)
+        if enough or stopped:
             for each in own:
                 self.end(each, "SELF_TRADE")
         if not entry.left:

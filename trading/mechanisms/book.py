@@ -248,6 +248,10 @@ class OrderBook:
         enough = plan.wh >= min(wanted, entry.left)
         if enough:
             self._carry_out(entry, plan, events)
+        if enough or plan.is_stopped:
+            # Where both are to go, the older one does so whether or not there was enough before it.
+            for other in plan.own:
+                self._end(other, MarketReason.SELF_TRADE, events)
         self._put_back(plan.popped)
         if entry.left == 0:
             return
@@ -313,8 +317,6 @@ class OrderBook:
             for each in (entry, other):
                 each.left -= wh
                 each.away += wh
-        for other in plan.own:
-            self._end(other, MarketReason.SELF_TRADE, events)
 
     def _put_back(self, popped: Iterable[_Entry]) -> None:
         for other in popped:

@@ -8,7 +8,8 @@ import pytest
 from tests.support.cases import cases
 from tests.support.markets import INTERVAL, random_book, tender
 from tests.support.plain_book import PlainBook, Told
-from trading.core.orders import Order, Side, TimeInForce, order_of
+from trading.core.orders import Order, Side, Tender, TimeInForce, order_of
+from trading.core.units import Wh
 from trading.mechanisms.book import BookEvent, Ended, Matched, OrderBook, SelfTrade
 from trading.mechanisms.continuous import ContinuousAuction
 from trading.mechanisms.network import no_network
@@ -242,6 +243,24 @@ def test_what_was_cancelled_meanwhile_does_not_come_back() -> None:
     assert [order.seq for order, _ in book.resting(Side.BUY)] == [2]
     with pytest.raises(Refused):
         book.cancel(1)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [tender(Side.BUY, 9, 9, min_fill_wh=8), tender(Side.BUY, 9, 9, tif=TimeInForce.FOK)],
+)
+def test_where_both_are_to_go_both_do_also_where_the_newer_one_had_not_enough(
+    newer: Tender,
+) -> None:
+    book = OrderBook(SelfTrade.CANCEL_BOTH)
+    book.submit(of(Side.SELL, 2, 6, 1), 0)
+    book.submit(order_of(tender(Side.SELL, 5, 7, party=newer.party), 2), 0)
+    book.submit(of(Side.SELL, 3, 8, 3), 0)
+    assert book.submit(order_of(newer, 4), 0) == [
+        Ended(2, Wh(5), MarketReason.SELF_TRADE),
+        Ended(4, Wh(9), MarketReason.SELF_TRADE),
+    ]
+    assert [order.seq for order, _ in book.resting(Side.SELL)] == [1, 3]
 
 
 def test_as_a_mechanism_it_is_verified_and_deaf_to_the_order_of_its_input() -> None:
