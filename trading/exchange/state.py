@@ -87,6 +87,7 @@ class State:
         before = ledger.rotated(key)
         if before is not None:
             return before
+        ledger.check_room()
         self._end_rotation(ledger.head().key_id)
         done = ledger.rotate(write_new_key(self._directory / _NEXT_KEY), key)
         self._end_rotation(ledger.head().key_id)

@@ -19,12 +19,14 @@ from trading.reasons import MarketReason
 
 M = TypeVar("M", bound=Message)
 
-# Keys that a log has had, of a proof: it would have a new one each week for five years.
-MAX_KEYS = 256
+# Keys that a log has had, of a proof: a new one each week for ten years, and the first.
+MAX_KEYS = 523
 # And steps from a leaf to a root, of as many entries as 64 bits count.
 _MAX_STEPS = 64
 # Of all of it. The entry that brings it has the rest.
 MAX_DEPARTURE_BYTES = MAX_ENTRY_BYTES * 3 // 4
+# What it has besides the keys, and the one that comes next, is not half of this.
+_REST_BYTES = 1 << 13
 
 
 class Departed(msgspec.Struct, frozen=True):
@@ -61,6 +63,12 @@ def check_departure(departure: pb.MeterDeparture) -> Departed:
         raise _forged("what it proves is an entry of something else than a release")
     notice = read_notice(entry.release, log_id)
     return Departed(notice, entry.seq, entry.at_unix_ns, head.size, head.root, public_keys)
+
+
+def has_room(keys: Sequence[pb.SignedEntry]) -> bool:
+    """For one more, of the keys that a log has had: with too many nothing could be proved to leave it."""
+    size = sum(each.ByteSize() for each in keys)
+    return len(keys) < MAX_KEYS and size <= MAX_DEPARTURE_BYTES - _REST_BYTES
 
 
 def _keys(entries: Sequence[pb.SignedEntry], log_id: bytes) -> dict[int, bytes]:

@@ -12,6 +12,7 @@ import msgspec
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.core.units import Nano
 from trading.ledger.accounts import Accounts, check_id
+from trading.ledger.departures import MAX_KEYS, has_room
 from trading.ledger.forms import MAX_ENTRY_BYTES, bare
 from trading.ledger.keys import Domain, SigningKey
 from trading.ledger.merkle import Tree, leaf_hash
@@ -234,8 +235,21 @@ class Ledger:
         seq = self._storage.seq_of(f"{_ROTATION}{key}")
         return None if seq is None else Receipt(seq, self._tree.leaf(seq), is_new=False)
 
+    def check_room(self) -> None:
+        """Raises LedgerRefused where it can have no other key any more."""
+        if not has_room([self._stored(seq) for seq in self._key_seqs]):
+            raise LedgerRefused(
+                LedgerReason.TOO_MANY_KEYS,
+                f"the log has had {len(self._key_seqs)} keys, and meters could not be proved to leave it if it had"
+                " more; begin a market with another log",
+            )
+
     def rotate(self, signer: SigningKey, key: str = "") -> Receipt:
-        """Another key signs from now on; the present one says so. Under one ``key`` once; without any, each time."""
+        """Another key signs from now on; the present one says so. Under one ``key`` once; without any, each time.
+
+        Raises LedgerRefused.
+        """
+        self.check_room()
         entry = pb.Entry(log_key=pb.LogKey(public_key=signer.public_key))
         under = f"{_ROTATION}{key}" if key else f"{_UNNAMED_ROTATION}{self._tree.size}"
         (done,) = self._write_all([Wanted(under, entry)], following=signer)
@@ -256,6 +270,11 @@ class Ledger:
     def public_key(self) -> bytes:
         """That signs by now."""
         return self._signer.public_key
+
+    @property
+    def keys_left(self) -> int:
+        """How many others it can have at most."""
+        return MAX_KEYS - len(self._key_seqs)
 
     @property
     def size(self) -> int:

@@ -28,6 +28,8 @@ class LedgerReason(StrEnum):
     TOO_LATE = "TOO_LATE"
     # The key was used for something else.
     KEY_REUSED = "KEY_REUSED"
+    # As many as the proof of a meter's release can have: what more there were would keep all meters here for ever.
+    TOO_MANY_KEYS = "TOO_MANY_KEYS"
     # Only the ledger itself says with which key it signs.
     NOT_FOR_CLIENTS = "NOT_FOR_CLIENTS"
     NOT_ITS_KEY = "NOT_ITS_KEY"

@@ -20,7 +20,7 @@ from tests.support.meters import (
 from trading.ledger.departures import check_departure
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger
-from trading.ledger.refusals import LedgerRefused
+from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.registry import Registry
 from trading.ledger.storage import MemoryStorage
 from trading.ledger.verifying import BadLog, verify
@@ -93,6 +93,19 @@ def test_a_release_is_proved_over_new_keys_of_its_log() -> None:
     stay = there.stay(METER.public_key)
     assert stay is not None and stay.came is not None
     assert len(stay.came.public_keys) == 3
+
+
+@pytest.mark.parametrize(("name", "least"), [("", 10 * 52 + 1), ("long " * 45, 300)])
+def test_a_log_has_no_more_keys_than_a_release_is_proved_over(name: str, least: int) -> None:
+    here, there = log(1), log(2)
+    rotated = 0
+    with pytest.raises(LedgerRefused) as caught:
+        for rotated in range(1_000):
+            here.rotate(SigningKey.of_seed(rotated.to_bytes(32)), name and f"{name}{rotated}")
+    assert caught.value.reason is LedgerReason.TOO_MANY_KEYS and rotated >= least
+    assert bool(here.keys_left) == bool(name)
+    register(here)
+    register(there, depart(here, there.log_id))
 
 
 @pytest.mark.parametrize("padding", [1, 300_000])

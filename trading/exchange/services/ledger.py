@@ -132,7 +132,12 @@ class LedgerService(LedgerServiceServicer):
                 await self._use(request.mandate)
             done = await self._ledger.rotate(request.key)
         if done.is_new:
-            _log.warning("another key signs the log from entry %d on", done.seq + 1)
+            left = await self._ledger.ask(lambda book: book.keys_left)
+            _log.warning(
+                "another key signs the log from entry %d on, and %d more can; exchanges that know it by `known_logs`"
+                " are to be told the new one",
+                *(done.seq + 1, left),
+            )
         public_key = await self._ledger.ask(lambda book: _log_key(book, done.seq))
         return pb.RotateKeyResponse(seq=done.seq, log_public_key=public_key)
 

@@ -32,6 +32,7 @@ _OF_LEDGER = {
     LedgerReason.ESCROW_EXISTS: RefusalCode.ALREADY_EXISTS,
     LedgerReason.KEY_REUSED: RefusalCode.ALREADY_EXISTS,
     LedgerReason.NOT_FOR_CLIENTS: RefusalCode.PERMISSION_DENIED,
+    LedgerReason.TOO_MANY_KEYS: RefusalCode.RESOURCE_EXHAUSTED,
     LedgerReason.TOO_MUCH_MONEY: RefusalCode.RESOURCE_EXHAUSTED,
 }
 
