@@ -19,7 +19,7 @@ from digitalgrid.metrics.families import Families, Family, one_label
 _STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
 # Shares of links that are told apart, by their upper ends.
 _TENTHS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
-# Of what an operator has taken out of service, and is away: nobody needs to be called for it.
+# Of what an operator has drained, and is away: nobody needs to be called for it. What is being drained may carry power.
 _OFF = "off"
 _FAMILIES = Families(PREFIX, METRICS)
 
@@ -50,7 +50,7 @@ def of_network(known: Questions, now_ns: int) -> list[Family]:
         "connected": sum(map(known.is_connected, view.routers)),
         "stale": len(view.routers.keys() - fresh),
         _OFF: sum(
-            router.admin is not AdminState.IN_SERVICE and not known.is_connected(router_id)
+            router.admin is AdminState.DRAINED and not known.is_connected(router_id)
             for router_id, router in view.routers.items()
         ),
     }

@@ -39,7 +39,7 @@ class Kind(Enum):
     """What happened, by the name that clients filter by, and how bad it is."""
 
     LINK_DOWN = ("link_down", Severity.ALARM)
-    # What an operator took out of service first is down for somebody works on it.
+    # What an operator has drained first is down for somebody works on it.
     LINK_OFF = ("link_off", Severity.INFO)
     LINK_UP = ("link_up", Severity.INFO)
     ROUTER_GONE = ("router_gone", Severity.ALARM)
@@ -312,7 +312,7 @@ class ViewWatch:
         is_heard = now is not None and now.heard
         if was.heard and not is_heard:
             _remember(self._gone, router_id)
-            drained = (now or was).admin is not AdminState.IN_SERVICE
+            drained = (now or was).admin is AdminState.DRAINED
             kind = Kind.ROUTER_OFF if drained else Kind.ROUTER_GONE
             self._marks.add(at_unix_ms, kind, router_id, f"router {router_id} has no session")
         elif is_heard and router_id in self._gone:

@@ -162,8 +162,8 @@ def _bounds(cut: Cut, arrays: GridArrays) -> _Bounds:
     closed = arrays.closed_links()
     near = {arrays.router_ids[node] for node in cut.near_nodes} if closed else set()
     between = [link for link in closed if (link.a in near) != (link.b in near)]
-    drained = sorted(link.link_id for link in between if view.is_drained(link))
-    between = [link for link in between if not view.is_drained(link)]
+    drained = sorted(link.link_id for link in between if view.is_out_of_service(link))
+    between = [link for link in between if not view.is_out_of_service(link)]
     agents = sorted({end for link in between for end in (link.a, link.b) if _has_agents(view, end)})
     down = sorted(link.link_id for link in between if not {link.a, link.b} & set(agents))
     links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down, drained))

@@ -67,12 +67,17 @@ class GridView:
             )
         )
 
+    def is_out_of_service(self, link: LinkView) -> bool:
+        """Whether an operator has drained, or is draining, the link or a router at its end."""
+        return any(word is not AdminState.IN_SERVICE for word in self._words_on(link))
+
     def is_drained(self, link: LinkView) -> bool:
-        """Whether the link, or a router at its end, is taken out of service by an operator."""
+        """Whether the link, or a router at its end, is free to work on. Until then it may carry power."""
+        return AdminState.DRAINED in self._words_on(link)
+
+    def _words_on(self, link: LinkView) -> tuple[AdminState, ...]:
         ends = (self.routers.get(link.a), self.routers.get(link.b))
-        return link.admin is not AdminState.IN_SERVICE or any(
-            end is not None and end.admin is not AdminState.IN_SERVICE for end in ends
-        )
+        return (link.admin, *(end.admin for end in ends if end is not None))
 
     def out_of_service(self) -> list[str]:
         """Links and routers that an operator has drained, or is draining."""

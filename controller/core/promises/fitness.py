@@ -50,11 +50,11 @@ class Fitness:
             return f"its standby needs {', '.join(shared)} too"
         return ""
 
-    def is_drained(self, standby: Generation) -> bool:
+    def is_out_of_service(self, standby: Generation) -> bool:
         """Whether anything of its path is taken out of service."""
         view = self._admission.view
         links = (view.links.get(each.link_id) for each in standby.route.links)
-        return any(link is not None and view.is_drained(link) for link in links)
+        return any(link is not None and view.is_out_of_service(link) for link in links)
 
     def _without_pools(self, route: Route) -> list[str]:
         routers = self._admission.view.routers

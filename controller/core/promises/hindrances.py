@@ -23,7 +23,9 @@ class Islands:
         self._down: list[tuple[str, str, str]] = []
         avoided = set(avoid_ids)
         for link in view.links.values():
-            if view.is_drained(link) or not avoided.isdisjoint((link.link_id, link.a, link.b)):
+            if view.is_out_of_service(link) or not avoided.isdisjoint(
+                (link.link_id, link.a, link.b)
+            ):
                 continue
             if link.state is LinkState.DOWN:
                 self._down.append((link.link_id, link.a, link.b))

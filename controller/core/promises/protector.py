@@ -177,7 +177,7 @@ class Protector:
         late = circuit.circuit_id in self._replacing.due(now_ns)
         replaces = newer.charged or not older.charged
         if late and not replaces:
-            replaces = self._fitness.is_drained(older)
+            replaces = self._fitness.is_out_of_service(older)
             if standby is newer and not replaces:
                 self.maker.did_not_fill(circuit, newer, now_ns)
                 return "it does not fill its buffers, and the one that it was to replace has"

@@ -108,6 +108,16 @@ def test_what_is_taken_out_of_service_first_may_go_without_an_alarm() -> None:
     assert marks.newest_alarm == 0
 
 
+@pytest.mark.parametrize("id_", ["r1", "r1-r2"])
+def test_what_goes_while_it_is_still_being_drained_may_have_carried_power(id_: str) -> None:
+    marks = Marks()
+    watch = ViewWatch(marks, Counter())
+    watch.look(view(LinkState.UP).with_admin([id_], AdminState.DRAINING), 5)
+    watch.look(view(LinkState.DOWN, heard=False).with_admin([id_], AdminState.DRAINING), 6)
+    assert kinds(marks) == ["link_down", "router_gone"]
+    assert marks.newest_alarm == 2
+
+
 def view(state: LinkState, *, heard: bool = True, version: int = 1) -> GridView:
     link = LinkView("r1-r2", "r1", "r2", 0.4, 20e3, 300.0, 0.0, state)
     return GridView(version, {"r1": RouterView("r1", 0.97, 1, heard)}, {"r1-r2": link})

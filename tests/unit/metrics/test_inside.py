@@ -3,6 +3,7 @@
 import pytest
 
 from controller.core.book.bounds import Bound, bounds_of
+from controller.core.network.link import LinkState
 from controller.metrics.reference import BY_NAME, PREFIX
 from controller.metrics.server import serving_metrics
 from controller.metrics.store_look import StoreLook
@@ -220,3 +221,19 @@ async def test_a_line_that_went_down_is_counted_by_why_and_one_that_is_drained_i
         assert of(figures, "link_failures_total", cause="silent") == 0
         assert of(figures, "links", state="down") == of(figures, "links", state="off") == 1
         assert of(figures, "routers", state="off") == 0
+
+
+@in_loop
+async def test_a_line_that_is_cut_while_its_router_is_being_drained_is_down() -> None:
+    async with metered() as (api, port):
+        await api.client.request_power(power_request("town", 1e6))
+        (town_router, _) = api.runtime.view.loads["town"]
+        # With the load there it never comes to its end.
+        await api.client.drain(pb.DrainRequest(id=town_router, keep=True))
+        line = min(each for each in api.runtime.view.links if town_router in each.split("-"))
+        api.grid.cut(line)
+        await until(lambda: api.runtime.view.links[line].state is LinkState.DOWN)
+        figures = await fresh(port)
+        assert of(figures, "drains", state="draining") == 1
+        assert of(figures, "links", state="down") == 1
+        assert of(figures, "links", state="off") == 0
