@@ -15,7 +15,7 @@ from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.protection import Protection
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState
-from controller.core.network.view import GridView, change_of
+from controller.core.network.view import GridView, ViewChange, change_of
 from controller.core.network.why_down import NOBODY_SAYS, why_down
 from digitalgrid.model import DownCause, ElectionId
 from digitalgrid.units import format_power
@@ -266,7 +266,7 @@ _ADMIN = {
 
 class ViewWatch:
     """Likewise of links and routers. What comes up for the first time makes no mark: a daemon that begins, or a network
-    that grows, is no news.
+    that grows, is no news. What was let go because it was drained, and is still away when it is not any more, is.
     """
 
     def __init__(self, marks: Marks, downs: Counter[DownCause]) -> None:
@@ -283,43 +283,64 @@ class ViewWatch:
         if before is view:
             return
         change = change_of(before, view)
-        for link_id in sorted(change.links & before.links.keys()):
+        for link_id in sorted(
+            (change.links | self._ending_at_other_words(change, before)) & before.links.keys()
+        ):
             self._look_at_link(link_id, before, at_unix_ms)
         for router_id in sorted(change.routers & before.routers.keys()):
             self._look_at_router(router_id, before, at_unix_ms)
 
+    def _ending_at_other_words(self, change: ViewChange, before: GridView) -> set[str]:
+        """Links that may be drained, or not any more, by a word on a router."""
+        routers = self._view.routers
+        worded = {
+            each
+            for each in change.routers & before.routers.keys() & routers.keys()
+            if routers[each].admin is not before.routers[each].admin
+        }
+        links = self._view.links.values() if worded else ()
+        return {link.link_id for link in links if link.a in worded or link.b in worded}
+
     def _look_at_link(self, link_id: str, before: GridView, at_unix_ms: int) -> None:
         was, now = before.links[link_id], self._view.links.get(link_id)
+        if now is not None and now.admin is not was.admin:
+            self._say_admin("line", link_id, now.admin, at_unix_ms)
         is_up = now is not None and now.state is LinkState.UP
-        if was.state is LinkState.UP and not is_up:
+        went = was.state is LinkState.UP and not is_up
+        is_drained = self._view.is_drained(now or was)
+        # One that nobody speaks of any more was taken away, and is no news.
+        is_missed = now is not None and not is_up and before.is_drained(was) and not is_drained
+        if went or is_missed:
             _remember(self._down, link_id)
-            silent = now is None or now.state is LinkState.UNKNOWN
-            word = "is not heard of any more" if silent else "is down"
+            kind = Kind.LINK_OFF if is_drained else Kind.LINK_DOWN
             why = why_down(self._view, now) if now is not None else NOBODY_SAYS
-            self._downs[why.cause] += 1
-            because = f": {why.text}" if why.text else ""
-            text = f"line {link_id} {word}{because}"
-            kind = Kind.LINK_OFF if self._view.is_drained(now or was) else Kind.LINK_DOWN
-            self._marks.add(at_unix_ms, kind, link_id, text)
+            if went:
+                self._downs[why.cause] += 1
+            self._say_down(kind, link_id, why.text, at_unix_ms)
         elif is_up and link_id in self._down:
             del self._down[link_id]
             self._marks.add(at_unix_ms, Kind.LINK_UP, link_id, f"line {link_id} is up again")
-        if now is not None and now.admin is not was.admin:
-            self._say_admin("line", link_id, now.admin, at_unix_ms)
 
     def _look_at_router(self, router_id: str, before: GridView, at_unix_ms: int) -> None:
         was, now = before.routers[router_id], self._view.routers.get(router_id)
+        if now is not None and now.admin is not was.admin:
+            self._say_admin("router", router_id, now.admin, at_unix_ms)
         is_heard = now is not None and now.heard
-        if was.heard and not is_heard:
+        is_drained = (now or was).admin is AdminState.DRAINED
+        if not is_heard and (was.heard or (was.admin is AdminState.DRAINED and not is_drained)):
             _remember(self._gone, router_id)
-            drained = (now or was).admin is AdminState.DRAINED
-            kind = Kind.ROUTER_OFF if drained else Kind.ROUTER_GONE
+            kind = Kind.ROUTER_OFF if is_drained else Kind.ROUTER_GONE
             self._marks.add(at_unix_ms, kind, router_id, f"router {router_id} has no session")
         elif is_heard and router_id in self._gone:
             del self._gone[router_id]
             self._marks.add(at_unix_ms, Kind.ROUTER_BACK, router_id, f"router {router_id} is back")
-        if now is not None and now.admin is not was.admin:
-            self._say_admin("router", router_id, now.admin, at_unix_ms)
+
+    def _say_down(self, kind: Kind, link_id: str, why: str, at_unix_ms: int) -> None:
+        now = self._view.links.get(link_id)
+        silent = now is None or now.state is LinkState.UNKNOWN
+        word = "is not heard of any more" if silent else "is down"
+        because = f": {why}" if why else ""
+        self._marks.add(at_unix_ms, kind, link_id, f"line {link_id} {word}{because}")
 
     def _say_admin(self, what: str, id_: str, admin: AdminState, at_unix_ms: int) -> None:
         kind, words = _ADMIN[admin]

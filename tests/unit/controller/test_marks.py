@@ -118,6 +118,55 @@ def test_what_goes_while_it_is_still_being_drained_may_have_carried_power(id_: s
     assert marks.newest_alarm == 2
 
 
+@pytest.mark.parametrize(
+    ("id_", "away"), [("r1", ["link_down", "router_gone"]), ("r1-r2", ["link_down"])]
+)
+def test_what_is_still_away_when_its_drain_ends_raises_an_alarm(id_: str, away: list[str]) -> None:
+    marks = Marks()
+    downs: Counter[DownCause] = Counter()
+    watch = ViewWatch(marks, downs)
+    heard = id_ != "r1"
+    for at, (state, admin) in enumerate(
+        (
+            (LinkState.UP, AdminState.IN_SERVICE),
+            (LinkState.UP, AdminState.DRAINING),
+            (LinkState.UP, AdminState.DRAINED),
+            (LinkState.DOWN, AdminState.DRAINED),
+        )
+    ):
+        watch.look(view(state, heard=heard or state is LinkState.UP).with_admin([id_], admin), at)
+    assert marks.newest_alarm == 0
+    off = marks.newest
+    watch.look(view(LinkState.DOWN, heard=heard), 8)
+    since = [mark.kind.word for mark in marks.after(off)]
+    assert sorted(since) == sorted(["in_service", *away])
+    assert since.index("in_service") < since.index(away[-1])
+    assert marks.newest_alarm == marks.newest
+    assert downs.total() == 1
+    watch.look(view(LinkState.DOWN, heard=heard, version=2), 9)
+    watch.look(view(LinkState.UP), 10)
+    back = [mark.kind.word for mark in marks.after(off + len(since))]
+    assert back == ["link_up", "router_back"][: len(away)]
+
+
+def test_a_drain_that_is_given_up_says_nothing_anew_of_what_went_meanwhile() -> None:
+    marks = Marks()
+    watch = ViewWatch(marks, Counter())
+    watch.look(view(LinkState.UP).with_admin(["r1-r2"], AdminState.DRAINING), 5)
+    watch.look(view(LinkState.DOWN).with_admin(["r1-r2"], AdminState.DRAINING), 6)
+    watch.look(view(LinkState.DOWN), 7)
+    assert kinds(marks) == ["link_down", "in_service"]
+
+
+def test_what_is_drained_and_then_taken_away_for_good_is_not_missed() -> None:
+    marks = Marks()
+    watch = ViewWatch(marks, Counter())
+    watch.look(view(LinkState.UP).with_admin(["r1"], AdminState.DRAINED), 5)
+    watch.look(view(LinkState.DOWN, heard=False).with_admin(["r1"], AdminState.DRAINED), 6)
+    watch.look(GridView(2), 7)
+    assert kinds(marks) == ["link_off", "router_off"]
+
+
 def view(state: LinkState, *, heard: bool = True, version: int = 1) -> GridView:
     link = LinkView("r1-r2", "r1", "r2", 0.4, 20e3, 300.0, 0.0, state)
     return GridView(version, {"r1": RouterView("r1", 0.97, 1, heard)}, {"r1-r2": link})
