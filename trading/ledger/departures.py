@@ -48,7 +48,7 @@ def check_departure(departure: pb.MeterDeparture) -> Departed:
         raise _forged(f"it has {len(departure.keys)} keys and {len(departure.inclusion)} steps")
     if departure.ByteSize() > MAX_DEPARTURE_BYTES:
         raise _forged(f"it is of {departure.ByteSize()} bytes, more than any has")
-    log_id = leaf_hash(departure.keys[0].entry)
+    log_id = log_of(departure)
     keys = _keys(departure.keys, log_id)
     public_keys = tuple(keys.values())
     head = _head(departure.head, log_id, public_keys[-1])
@@ -63,6 +63,19 @@ def check_departure(departure: pb.MeterDeparture) -> Departed:
         raise _forged("what it proves is an entry of something else than a release")
     notice = read_notice(entry.release, log_id)
     return Departed(notice, entry.seq, entry.at_unix_ns, head.size, head.root, public_keys)
+
+
+def log_of(departure: pb.MeterDeparture) -> bytes:
+    """The id of the log that it is of, and nothing of it is checked. Raises LedgerRefused."""
+    if not departure.keys:
+        raise _forged("it is of no log")
+    return leaf_hash(departure.keys[0].entry)
+
+
+def named_keys(departure: pb.MeterDeparture) -> list[bytes]:
+    """That the log has had, if the proof holds: nothing of it is checked. Raises LedgerRefused."""
+    entries = [_parsed(pb.Entry(), signed.entry, "a key") for signed in departure.keys[:MAX_KEYS]]
+    return [each.log_key.public_key or each.genesis.public_key for each in entries]
 
 
 def has_room(keys: Sequence[pb.SignedEntry]) -> bool:

@@ -1,6 +1,7 @@
 """MeterService: a meter comes and leaves by its key's word and its party's, and nothing of it is tendered meanwhile."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.meters import (
 )
 from trading.core.orders import Side, Tender
 from trading.core.units import MicroPerKwh, Wh
+from trading.ledger import departures
 from trading.ledger.ledger import Receipt
 from trading.ledger.refusals import LedgerRefused
 from trading.ledger.verifying import verify
@@ -127,6 +129,36 @@ def test_a_refusal_is_told_with_its_reason_and_the_meter_goes_on_as_it_was() -> 
     assert sells(service) == ""
     assert why(released, service)[0] is R.METER_BUSY
     assert sells(service) == ""
+
+
+def test_a_proof_is_looked_at_once_its_log_is_known_and_its_party_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the ledger: signatures of many keys would hold all calls up, at no cost to whoever sends them."""
+    here, unknown = log(1), log(3)
+    service = served(known=[here])
+    looked_at: list[str] = []
+    check, write = departures._keys, service.here.write
+
+    def checked(entries: Sequence[ledger_pb2.SignedEntry], log_id: bytes) -> dict[int, bytes]:
+        looked_at.append("proof")
+        return check(entries, log_id)
+
+    async def written(key: str, entry: ledger_pb2.Entry) -> Receipt:
+        looked_at.append("ledger")
+        return await write(key, entry)
+
+    monkeypatch.setattr(departures, "_keys", checked)
+    monkeypatch.setattr(service.here, "write", written)
+    for book in (here, unknown):
+        register(book)
+    assert why(asked, service, depart(unknown, service.book.log_id))[0] is R.LOG_UNKNOWN
+    departure = depart(here, service.book.log_id)
+    service.here.market.use_nonce("eve", 100, 0)
+    assert why(asked, service, departure)[0] is R.STALE_NONCE
+    assert looked_at == []
+    asked(service, departure, "operator")
+    assert looked_at == ["ledger", "proof"]
 
 
 @pytest.mark.parametrize("junk", [b"\xfa\x01\x03abc", b"\x12\x80\x80\x14" + bytes(5 << 16)])

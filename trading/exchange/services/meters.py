@@ -13,7 +13,7 @@ from trading.core.orders import Meter
 from trading.exchange.mandates import Mandates
 from trading.exchange.services.alone import Alone
 from trading.exchange.services.ledger import LedgerThread
-from trading.ledger.departures import check_departure, read_certificate, read_notice
+from trading.ledger.departures import log_of, named_keys, read_certificate, read_notice
 from trading.ledger.ledger import Ledger, Receipt
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.registry import Stay
@@ -102,15 +102,20 @@ class MeterService(MeterServiceServicer):
         return meter
 
     def _check_known(self, departure: ledger_pb2.MeterDeparture) -> None:
-        """Anybody can make a log that releases whatever he likes: it must be an exchange's."""
-        departed = check_departure(departure)
-        log_id = departed.notice.log_id
-        known = self._known_logs.get(log_id)
-        if known is None:
+        """Anybody can make a log that releases whatever he likes: it must be an exchange's. Looked at before its party
+        is heard, as it costs nothing; whether the proof holds, which does, the ledger looks at in its own thread.
+        """
+        log_id = log_of(departure)
+        if log_id not in self._known_logs:
             raise Refused(
                 MarketReason.LOG_UNKNOWN, f"no exchange with the log {log_id.hex()} is known here"
             )
-        if known and known not in departed.public_keys:
+
+    def _check_current(self, departure: ledger_pb2.MeterDeparture) -> None:
+        """Its log may have given up the key that it ends with."""
+        log_id = log_of(departure)
+        known = self._known_logs.get(log_id)
+        if known and known not in named_keys(departure):
             raise Refused(
                 MarketReason.LOG_UNKNOWN,
                 f"the log {log_id.hex()} has the key {known.hex()} by now, and the proof does not come to it",
@@ -136,6 +141,8 @@ class MeterService(MeterServiceServicer):
         async with self._alone.with_key(public_key.hex()):
             if await self._ledger.ask(lambda book: book.seq_of(key)) is None:
                 await self._market.use_nonce(mandate.party, mandate.nonce)
+                if entry.registration.HasField("departure"):
+                    self._check_current(entry.registration.departure)
                 await self._market.begin_move(public_key, leaves=entry.HasField("release"))
             try:
                 return await self._ledger.write(key, entry)
