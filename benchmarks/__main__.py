@@ -8,6 +8,7 @@ import json
 import pkgutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -44,9 +45,10 @@ class Measuring:
         before = len(self.rows)
         with self._console.status(f"{name} ..."):
             try:
-                for row in rows_apart(module, full):
-                    self.rows.append(row)
-                    self._tell(row)
+                with closing(rows_apart(module, full)) as rows:
+                    for row in rows:
+                        self.rows.append(row)
+                        self._tell(row)
             except Missing as missing:
                 self.skipped.append(f"{name} is skipped: {missing}")
             except Died as died:

@@ -4,12 +4,19 @@ import importlib
 import importlib.util
 import logging
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Generator
-from multiprocessing.connection import Connection
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 
 from benchmarks.harness import Row
 from digitalgrid.errors import ExplainedError
+
+# For the clean-up of a benchmark whose rows nobody wants any more: networks that it made go with it.
+_CLEANS_UP_WITHIN_S = 10.0
 
 
 class Missing(ExplainedError):
@@ -27,22 +34,31 @@ def rows_apart(module: str, full: bool) -> Generator[Row]:
     process = context.Process(target=_measure, args=(theirs, module, full), name=module)
     process.start()
     theirs.close()
+    ended = os.pidfd_open(_pid_of(process))
     try:
-        while (said := _next(ours)) is not None:
+        while (said := _next(ours, ended)) is not None:
             if isinstance(said, Missing):
                 raise said
             yield said
-        process.join()
+        wait([ended])
     finally:
+        _end(process, ended)
+        os.close(ended)
         ours.close()
-        # It is alive only where nobody wants its rows any more.
-        process.terminate()
-        process.join()
     if process.exitcode:
         raise Died(_end_of(process.exitcode))
 
 
-def _next(connection: Connection) -> Row | Missing | None:
+def _pid_of(process: SpawnProcess) -> int:
+    assert process.pid is not None, "it was started"
+    return process.pid
+
+
+def _next(connection: Connection, ended: int) -> Row | Missing | None:
+    """What a benchmark forked may hold the pipe open for longer than it lives itself."""
+    wait([connection, ended])
+    if not connection.poll():
+        return None
     try:
         said: Row | Missing = connection.recv()
     except EOFError:
@@ -50,14 +66,32 @@ def _next(connection: Connection) -> Row | Missing | None:
     return said
 
 
+def _end(process: SpawnProcess, ended: int) -> None:
+    """Of it and of all that it started. It is alive only where nobody wants its rows any more."""
+    try:
+        if not wait([ended], timeout=0):
+            signal.pidfd_send_signal(ended, signal.SIGINT)
+            wait([ended], _CLEANS_UP_WITHIN_S)
+    finally:
+        process.kill()
+        # Before it is joined, as until then nobody else can have its number. A group it has once it measures.
+        with suppress(ProcessLookupError):
+            os.killpg(_pid_of(process), signal.SIGKILL)
+        process.join()
+
+
 def _measure(connection: Connection, module: str, full: bool) -> None:
     # Lines that are cut, and what a daemon says of it, are meant.
     logging.basicConfig(level=logging.CRITICAL)
+    # All that it starts can be found again; Ctrl-C comes from who asked for its rows, once.
+    os.setsid()
     try:
         for row in importlib.import_module(module).rows(full):
             connection.send(row)
     except Missing as missing:
         connection.send(missing)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         if (library := _library_lacked(error)) is None:
             raise

@@ -1,13 +1,17 @@
 """``make bench`` as a whole: each benchmark in a process of its own, and one that dies takes no other with it."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import _modules, measure
 from benchmarks.apart import Died, rows_apart
+from benchmarks.harness import Row
+from tests.support.patience import PATIENCE_S
 
 _ROW = """
 import os
@@ -88,3 +92,53 @@ def test_nothing_runs_on_for_who_wants_no_more_rows(benchmark_of: Benchmark) -> 
     pid = next(rows).extra["pid"]
     rows.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+# A child that lives on, of one that forks: it has the pipe of its parent too.
+_LEAVES_A_CHILD = """
+import signal
+child = os.fork()
+if child == 0:
+    signal.pause()
+left = row('left')
+left.extra['child'] = child
+yield left
+"""
+
+
+@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)"])
+def test_nothing_that_a_benchmark_started_outlives_it(benchmark_of: Benchmark, end: str) -> None:
+    body = f"{_LEAVES_A_CHILD}{end}".replace("\n", "\n    ")
+    rows = rows_apart(benchmark_of("forking", body), False)
+    next(rows)
+    child = os.pidfd_open(next(rows).extra["child"])
+    try:
+        assert list(_until_the_end(rows)) == ([] if end == "pass" else ["was ended by SIGKILL"])
+        assert wait([child], PATIENCE_S)
+    finally:
+        os.close(child)
+
+
+def _until_the_end(rows: Iterator[Row]) -> Iterator[object]:
+    try:
+        yield from rows
+    except Died as died:
+        yield str(died)
+
+
+def test_a_benchmark_whose_rows_nobody_wants_cleans_up_first(
+    benchmark_of: Benchmark, tmp_path: Path
+) -> None:
+    sign = tmp_path / "cleaned up"
+    body = f"""
+import time
+try:
+    yield row('network')
+    while True: time.sleep(1.0)
+finally:
+    open({str(sign)!r}, 'w').close()
+"""
+    rows = rows_apart(benchmark_of("network", body.replace("\n", "\n    ")), False)
+    next(rows), next(rows)
+    rows.close()
+    assert sign.exists()
