@@ -440,8 +440,8 @@ class MarketReason(ExplainedReason):
         "LEAST_FILL",
         _PRECONDITION,
         "min_fill_wh",
-        "less could be had than the least that the order takes",
-        "lower the least fill",
+        "less could be had than the least that the order takes, or that whoever it could have traded with takes",
+        "lower the least fill, if it has one",
     )
     BARRED = (
         "BARRED",

@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nlargest
 
 from trading.core.orders import Order, Side
-from trading.core.units import MicroPerKwh, Wh
+from trading.core.units import MAX_PRICE, MicroPerKwh, Wh
 from trading.mechanisms.mechanism import (
     INTERFACE_VERSION,
     Clearing,
@@ -183,12 +184,13 @@ def _first_come(margin: Sequence[Order], room: _Room) -> dict[int, int]:
 def _pro_rata(margin: Sequence[Order], room: _Room) -> dict[int, int]:
     """In proportion to quantities; the Wh that are left over go to the largest remainders, then to the first come.
 
-    A party that is to have more than others have for it gets that, and the rest is shared out among the others.
+    A party that is to have more than others have for it gets that, and the rest is shared out among the others. Who
+    cannot have his least is passed over, and all is shared out anew.
     """
     fills: dict[int, int] = {}
     left = list(margin)
     while left:
-        shares = _shares(left, min(room.volume, sum(order.wh for order in left)))
+        shares = _shares(left, room.volume)
         of_party: dict[str, int] = defaultdict(int)
         for order in left:
             of_party[order.party] += shares[order.seq]
@@ -196,17 +198,42 @@ def _pro_rata(margin: Sequence[Order], room: _Room) -> dict[int, int]:
         # Whoever goes last: of nobody is there too little any more.
         party = min(beyond, default=None)
         now = [order for order in left if party in (None, order.party)]
-        if party is not None:
-            shares = _shares(now, room.of(party))
-            room.apart.update(order.seq for order in now)
-        fills.update((order.seq, room.take(order, shares[order.seq])) for order in now)
+        volume = room.volume if party is None else room.of(party)
+        shares = shares if party is None else _shares(now, volume)
+        if short := _short(now, shares, volume):
+            fills.update(dict.fromkeys(short, -1))
+        else:
+            if party is not None:
+                room.apart.update(order.seq for order in now)
+            fills.update((order.seq, room.take(order, shares[order.seq])) for order in now)
         left = [order for order in left if order.seq not in fills]
     room.note_own(order for order in margin if fills[order.seq] < order.wh)
     return fills
 
 
+def _short(orders: Sequence[Order], shares: Mapping[int, int], volume: int) -> list[int]:
+    """Of those whose share is less than their least, whom to pass over next: who could not have it alone either; then
+    the last come, since the shares of all others rise with each who goes. Half of whom would have to go if nothing else
+    changed, so that a few times are enough.
+    """
+    if not volume:
+        return []
+    if beyond := [order.seq for order in orders if order.least_wh > volume]:
+        return beyond
+    whole = sum(int(order.wh) for order in orders)
+    passed = []
+    for order in reversed(orders):
+        is_short = shares[order.seq] < order.least_wh
+        if is_short and order.wh * min(volume, whole) < order.least_wh * whole:
+            passed.append(order.seq)
+            whole -= order.wh
+    return passed[: (len(passed) + 1) // 2]
+
+
 def _shares(orders: Sequence[Order], volume: int) -> dict[int, int]:
+    """Of so much at most."""
     whole = sum(order.wh for order in orders)
+    volume = min(volume, whole)
     shares = {order.seq: divmod(order.wh * volume, whole) for order in orders}
     left = volume - sum(share for share, _ in shares.values())
     by_remainder = sorted(shares, key=lambda seq: (-shares[seq][1], seq))
@@ -249,6 +276,7 @@ def _clearing(
         )
     is_one_sided = len({order.side for order in orders}) < 2
     unmatched, fills = [], outcome.fills
+    missed = _Missed([order for order in orders if order.seq not in kept])
     barred_here = barred_among(barred, {order.seq for order in orders}) if barred else set()
     for order in orders:
         seq = order.seq
@@ -263,12 +291,41 @@ def _clearing(
             reason = MarketReason.BARRED if seq in barred_here else MarketReason.SELF_TRADE
         elif seq in outcome.apart:
             reason = MarketReason.SELF_TRADE
+        elif price is None and missed.reaches(order):
+            reason = MarketReason.LEAST_FILL
         else:
             reason = _beyond(order, price)
         unmatched.append(Unmatched(seq, Wh(rest), reason))
     if price is None or not matches:
         return Clearing((), (), tuple(unmatched), UniformPrice(None), seed)
     return Clearing(matches, (Price("", price),), tuple(unmatched), UniformPrice(price), seed)
+
+
+class _Missed:
+    """Orders that were left out for their least: whoever could have traded with one goes without for that."""
+
+    def __init__(self, left_out: Sequence[Order]) -> None:
+        best: dict[Side, dict[str, int]] = {side: {} for side in Side}
+        for order in left_out:
+            limits = best[order.side]
+            limits[order.party] = max(_goodness(order), limits.get(order.party, -MAX_PRICE))
+        # One of two is of another party.
+        self._best = {
+            side: nlargest(2, limits.items(), key=lambda each: each[1])
+            for side, limits in best.items()
+        }
+
+    def reaches(self, order: Order) -> bool:
+        other = Side.SELL if order.side is Side.BUY else Side.BUY
+        return any(
+            party != order.party and goodness + _goodness(order) >= 0
+            for party, goodness in self._best[other]
+        )
+
+
+def _goodness(order: Order) -> int:
+    """For whoever trades with it."""
+    return order.limit if order.side is Side.BUY else -order.limit
 
 
 def _beyond(order: Order, price: MicroPerKwh | None) -> MarketReason:

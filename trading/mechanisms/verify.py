@@ -4,7 +4,7 @@ Separate on purpose from what makes clearings: nothing here knows how a mechanis
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from digitalgrid.limits import MAX_POWER_W, MAX_PRICE_PER_MWH
 from trading.core.orders import PPM, Order, Side
@@ -24,7 +24,6 @@ _IDENTITY = 1e-9
 _INJECTED_PPM = 2
 # Orders that may be left although others are left whom their limits would reach.
 _KEPT_APART = (MarketReason.SELF_TRADE, MarketReason.BARRED)
-_LEFT_FOR_A_REASON = (*_KEPT_APART, MarketReason.LEAST_FILL)
 
 
 def verify(orders: Sequence[Order], network: MarketNetwork, clearing: Clearing) -> list[str]:
@@ -111,6 +110,8 @@ def _badly_told(
     sides = {(order.party, order.side) for order in orders}
     barred = barred_among(network.barred, by_seq)
     told = Counter(each.seq for each in clearing.unmatched)
+    below_least = [by_seq[seq] for seq in _left_for_their_least(by_seq, clearing)]
+    below_least.sort(key=_goodness, reverse=True)
     for each in clearing.unmatched:
         order = by_seq.get(each.seq)
         if order is None:
@@ -118,7 +119,8 @@ def _badly_told(
             continue
         if told[each.seq] > 1:
             yield f"order {each.seq} is told of {told[each.seq]} times"
-        if each.reason is MarketReason.LEAST_FILL and not _is_below_least(order, each):
+        is_for_least = each.reason is MarketReason.LEAST_FILL
+        if is_for_least and not (_is_below_least(order, each) or _meets(order, below_least)):
             yield f"order {each.seq} is left for its least of {order.least_wh} Wh, which it has not missed"
         if each.reason is MarketReason.BARRED and each.seq not in barred:
             yield f"order {each.seq} is left as barred, and the network has refused it with nobody here"
@@ -136,6 +138,27 @@ def _is_below_least(order: Order, unmatched: Unmatched) -> bool:
     return order.least_wh > 0 and unmatched.wh == order.wh
 
 
+def _left_for_their_least(by_seq: Mapping[int, Order], clearing: Clearing) -> set[int]:
+    """And not for that of others, which excuses nobody from being served."""
+    return {
+        each.seq
+        for each in clearing.unmatched
+        if each.reason is MarketReason.LEAST_FILL
+        and each.seq in by_seq
+        and _is_below_least(by_seq[each.seq], each)
+    }
+
+
+def _meets(order: Order, others: Iterable[Order]) -> bool:
+    """Whether it could trade with one of them, by their limits; ``others``: the best first."""
+    for other in others:
+        if _goodness(order) + _goodness(other) < 0:
+            break
+        if other.side is not order.side and other.party != order.party:
+            return True
+    return False
+
+
 def _not_best_at_one_price(
     orders: Sequence[Order],
     network: MarketNetwork,
@@ -148,8 +171,9 @@ def _not_best_at_one_price(
     for match in clearing.matches:
         if match.buyer_price != price or match.seller_price != price:
             yield f"match of {match.buy_seq} with {match.sell_seq} is not at the price {price}"
-    excused = {each.seq for each in clearing.unmatched if each.reason in _LEFT_FOR_A_REASON}
-    left = {each.seq for each in clearing.unmatched} - excused
+    apart = {each.seq for each in clearing.unmatched if each.reason in _KEPT_APART}
+    below_least = _left_for_their_least({order.seq: order for order in orders}, clearing)
+    left = {each.seq for each in clearing.unmatched} - apart - below_least
     for order in orders:
         is_inside = price is not None and (
             order.limit > price if order.side is Side.BUY else order.limit < price
@@ -160,23 +184,22 @@ def _not_best_at_one_price(
     asks = [order.limit for order in orders if order.seq in left and order.side is Side.SELL]
     if max(bids, default=-MAX_PRICE) >= min(asks, default=MAX_PRICE + 1):
         yield "a buyer and a seller are left who could have traded with each other"
-    apart = {each.seq for each in clearing.unmatched if each.reason in _KEPT_APART}
     yield from _not_kept_apart([order for order in orders if order.seq in apart], network)
-    yield from _more_is_possible(orders, network, clearing, price)
+    there = [order for order in orders if order.seq not in below_least]
+    yield from _more_is_possible(there, network, clearing, price)
 
 
 def _more_is_possible(
-    orders: Sequence[Order],
+    there: Sequence[Order],
     network: MarketNetwork,
     clearing: Clearing,
     price: MicroPerKwh | None,
 ) -> Iterator[str]:
     """Nobody trades with himself: that this has cost no more than it had to is not believed either.
 
-    What takes its least or nothing is left out. Where the network bars pairs, more may be possible at another price.
+    ``there``: all but those who took their least or nothing. Where the network bars pairs, more may be possible at
+    another price.
     """
-    out = {each.seq for each in clearing.unmatched if each.reason is MarketReason.LEAST_FILL}
-    there = [order for order in orders if order.seq not in out]
     traded = sum(match.wh for match in clearing.matches)
     is_plain = not network.barred
     if is_plain and traded < (most := most_at_one_price(there)):
@@ -264,7 +287,7 @@ def _not_best_at_nodal_prices(
 ) -> Iterator[str]:
     """That prices support the allocation proves its welfare the greatest; whole matches are what is below it."""
     # Who takes all or nothing has no price that would choose it for him.
-    out = {each.seq for each in clearing.unmatched if each.reason is MarketReason.LEAST_FILL}
+    out = _left_for_their_least({order.seq: order for order in orders}, clearing)
     figures = figures_of([each for each in orders if each.seq not in out], network, certificate)
     # What is not a number is at no limit.
     if not figures.unphysical <= _PHYSICAL:

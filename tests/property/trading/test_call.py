@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import maximum_flow
 from tests.support.cases import cases
 from tests.support.markets import book, merit_order, random_book, welfare
 from trading.core.orders import Order, Side
-from trading.core.units import MicroPerKwh
+from trading.core.units import MicroPerKwh, Wh
 from trading.mechanisms.call import CallAuction, Margin
 from trading.mechanisms.mechanism import Clearing
 from trading.mechanisms.network import no_network
@@ -66,12 +66,73 @@ def test_the_order_in_which_orders_are_handed_over_changes_nothing() -> None:
         assert cleared(shuffled) == cleared(orders)
 
 
-def test_least_fills_are_kept_or_their_orders_are_left_out() -> None:
+@pytest.mark.parametrize("parties", [0, 4])
+def test_least_fills_are_kept_or_their_orders_are_left_out_by_either_margin(parties: int) -> None:
+    """And the one trades where the other does, but where somebody's least hangs on somebody else's."""
+    only_one = 0
     for seed in SEEDS:
-        for margin in Margin:
-            orders = random_book(seed, least_fills=True)
-            clearing = cleared(orders, CallAuction(margin=margin))
-            assert sum(match.wh for match in clearing.matches) <= merit_order(orders)[1]
+        orders = random_book(seed, parties=parties, least_fills=True)
+        traded = [
+            sum(match.wh for match in cleared(orders, CallAuction(margin=margin)).matches)
+            for margin in Margin
+        ]
+        assert max(traded) <= merit_order(orders)[1]
+        only_one += bool(traded[0]) != bool(traded[1])
+    assert only_one <= len(SEEDS) // 200
+
+
+@pytest.mark.parametrize("wh", [10, 100])
+@pytest.mark.parametrize("margin", Margin)
+def test_of_those_who_cannot_all_have_their_least_the_last_come_goes_without(
+    margin: Margin, wh: int
+) -> None:
+    orders = [
+        msgspec.structs.replace(order, min_fill_wh=Wh(wh * 6 // 10 * (order.seq > 1)))
+        for order in book([(9, wh)], [(9, wh)] * 3)
+    ]
+    clearing = cleared(orders, CallAuction(margin=margin))
+    assert matched(clearing) == [(1, 2, wh)]
+    # Who came first leaves nothing to be too little.
+    why = MarketReason.LEAST_FILL if margin is Margin.PRO_RATA else MarketReason.AT_MARGIN
+    assert [each.reason for each in clearing.unmatched] == [why, why]
+
+
+def test_shares_are_of_those_who_can_have_their_least() -> None:
+    least = {2: 20, 3: 40, 4: 40, 5: 40}
+    orders = [
+        msgspec.structs.replace(order, min_fill_wh=Wh(least.get(order.seq, 0)))
+        for order in book([(9, 100)], [(9, 50)] * 4)
+    ]
+    clearing = cleared(orders, CallAuction(margin=Margin.PRO_RATA))
+    assert matched(clearing) == [(1, 2, 50), (1, 3, 50)]
+
+
+@pytest.mark.parametrize("margin", Margin)
+def test_whom_only_the_least_of_others_keeps_from_trading_is_told_so(margin: Margin) -> None:
+    orders = book([(9, 10), (2, 10)], [(5, 100), (12, 7)])
+    orders[2] = msgspec.structs.replace(orders[2], min_fill_wh=Wh(60))
+    clearing = cleared(orders, CallAuction(margin=margin))
+    assert {each.seq: each.reason for each in clearing.unmatched} == {
+        1: MarketReason.LEAST_FILL,
+        2: MarketReason.NO_CROSS,
+        3: MarketReason.LEAST_FILL,
+        4: MarketReason.NO_CROSS,
+    }
+
+
+@pytest.mark.parametrize("margin", Margin)
+def test_ten_thousand_who_take_all_or_nothing_at_one_price_are_no_trouble(margin: Margin) -> None:
+    rng = np.random.default_rng(7)
+    sizes = rng.integers(1, 200, 10_000).tolist()
+    orders = [
+        msgspec.structs.replace(order, min_fill_wh=Wh(int(rng.integers(1, order.wh + 1))))
+        if order.side is Side.SELL
+        else order
+        for order in book([(7, sum(sizes) // 3)], [(7, wh) for wh in sizes])
+    ]
+    clearing = CallAuction(margin=margin).clear(orders, NETWORK, 0)
+    assert verify(orders, NETWORK, clearing) == []
+    assert sum(match.wh for match in clearing.matches) == sum(sizes) // 3
 
 
 @pytest.mark.parametrize("margin", Margin)

@@ -88,6 +88,19 @@ def test_a_least_that_was_reached_is_no_reason_to_leave_the_rest() -> None:
     assert verify(least, no_network(), left(R.LEAST_FILL, UniformPrice(PRICE))) == []
 
 
+def test_the_least_of_another_tells_why_an_order_is_left_and_excuses_nobody() -> None:
+    buy, sell = ORDERS
+    least = msgspec.structs.replace(sell, min_fill_wh=Wh(1))
+    told = left(R.LEAST_FILL, UniformPrice(None))
+    assert verify([buy, least], no_network(), told) == []
+    other = msgspec.structs.replace(sell, seq=3)
+    told = msgspec.structs.replace(
+        told, unmatched=(*told.unmatched, Unmatched(3, other.wh, R.NO_CROSS))
+    )
+    faults = verify([buy, least, other], no_network(), told)
+    assert "a buyer and a seller are left who could have traded with each other" in faults
+
+
 def test_who_is_barred_with_nobody_here_is_not_barred() -> None:
     clearing = left(R.BARRED, UniformPrice(PRICE))
     assert verify(ORDERS, no_network(frozenset({(1, 2)})), clearing) == []
