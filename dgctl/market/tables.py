@@ -27,6 +27,7 @@ def _market(answer: pb.GetMarketResponse) -> Parts:
     facts = _facts()
     facts.add_row("market", answer.name)
     facts.add_row("log", answer.log_id.hex())
+    facts.add_row("key", answer.log_public_key.hex())
     facts.add_row("operator", answer.operator)
     facts.add_row("intervals of", format_duration_ns(answer.length_ns))
     facts.add_row("gate", f"{format_duration_ns(answer.gate_ns)} before each")

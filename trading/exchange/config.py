@@ -199,13 +199,14 @@ class PartyConfig:
 
 @dataclass(frozen=True, slots=True)
 class KnownLogConfig:
-    """Another exchange, by its log's id: meters that it has released may come here. ``public_key``: one that its log is
-    known to have had; a proof that was signed before it had that is not believed.
+    """Another exchange, by its log's id: meters that it has released may come here. ``public_key``: the newest that its
+    log is known to have; a proof that does not come to that is not believed. Else a key that was stolen, and given up,
+    would prove releases for ever.
     """
 
     name: str = field(metadata=_ID)
     log_id: str = field(metadata=_PUBLIC_KEY)
-    public_key: str = field(default="", metadata=_OPTIONAL_KEY)
+    public_key: str = field(metadata=_PUBLIC_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +308,7 @@ class ExchangeConfig:
 
     @property
     def logs(self) -> Mapping[bytes, bytes]:
-        """Of other exchanges: keys by ids, where they are given."""
+        """Of other exchanges: keys by ids."""
         return {
             bytes.fromhex(each.log_id): bytes.fromhex(each.public_key) for each in self.known_logs
         }

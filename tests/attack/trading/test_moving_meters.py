@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -179,8 +180,11 @@ def test_a_log_that_its_party_has_made_for_the_purpose_is_no_exchanges() -> None
         asked(service, depart(own, service.book.log_id))
         return here, service.book
 
-    unchecked = patch.object(MeterService, "_check_known", lambda *_: None)
-    repelled(lambda: both_have_it(make), lambda: [unchecked])
+    def unchecked() -> list[Any]:
+        named = ("_check_known", "_check_current")
+        return [patch.object(MeterService, each, lambda *_: None) for each in named]
+
+    repelled(lambda: both_have_it(make), unchecked)
 
 
 def test_a_key_that_its_log_has_given_up_proves_nothing_to_whoever_knows_the_next() -> None:

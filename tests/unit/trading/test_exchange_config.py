@@ -27,14 +27,17 @@ def party(name: str = "eve", key: str = public(ANN), **changes: Any) -> dict[str
     return {"party": name, "public_key": key, "meters": [meter(**changes)]}
 
 
-KNOWN = {"name": "street", "log_id": "b" * 64}
+KNOWN = {"name": "street", "log_id": "b" * 64, "public_key": "a" * 64}
 
 
 def test_meters_may_have_keys_and_other_exchanges_are_known_by_their_logs(tmp_path: Path) -> None:
     others = [KNOWN, {"name": "town", "log_id": "c" * 64, "public_key": "d" * 64}]
     config = loaded(tmp_path, parties=[party(public_key=public(BOB))], known_logs=others)
     assert config.market_meters["m"].public_key == BOB.public_key
-    assert config.logs == {bytes([0xBB]) * 32: b"", bytes([0xCC]) * 32: bytes([0xDD]) * 32}
+    assert config.logs == {
+        bytes([0xBB]) * 32: bytes([0xAA]) * 32,
+        bytes([0xCC]) * 32: bytes([0xDD]) * 32,
+    }
     assert loaded(tmp_path).market_meters["bob"].public_key == b""
 
 
@@ -96,7 +99,9 @@ def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
             },
             "which parties[0].meters[0], 'm', has already",
         ),
-        ({"known_logs": [{"name": "street", "log_id": "ab"}]}, "'log_id' is 'ab'"),
+        ({"known_logs": [KNOWN | {"log_id": "ab"}]}, "'log_id' is 'ab'"),
+        ({"known_logs": [KNOWN | {"public_key": ""}]}, "'public_key' is ''"),
+        ({"known_logs": [{"name": "a", "log_id": "b" * 64}]}, "'public_key' is missing"),
         ({"known_logs": [KNOWN, KNOWN | {"name": "town"}]}, "which known_logs[0] has already"),
         ({"known_logs": [KNOWN, KNOWN | {"log_id": "c" * 64}]}, "which known_logs[0] has already"),
     ],

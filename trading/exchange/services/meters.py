@@ -36,7 +36,7 @@ class Moving(Protocol):
 
 
 class MeterService(MeterServiceServicer):
-    """``known_logs``: of other exchanges, by id; with a key that each is known to have had, or none."""
+    """``known_logs``: of other exchanges, by id, with the newest key that each is known to have."""
 
     def __init__(
         self,
@@ -114,8 +114,8 @@ class MeterService(MeterServiceServicer):
     def _check_current(self, departure: ledger_pb2.MeterDeparture) -> None:
         """Its log may have given up the key that it ends with."""
         log_id = log_of(departure)
-        known = self._known_logs.get(log_id)
-        if known and known not in named_keys(departure):
+        known = self._known_logs[log_id]
+        if known not in named_keys(departure):
             raise Refused(
                 MarketReason.LOG_UNKNOWN,
                 f"the log {log_id.hex()} has the key {known.hex()} by now, and the proof does not come to it",
