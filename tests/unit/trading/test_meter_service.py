@@ -68,7 +68,8 @@ def sells(service: Served) -> str:
 
 
 def test_a_meter_trades_from_its_registration_to_its_release_and_is_proved_to_have_left() -> None:
-    service, there = served(), log(2)
+    there = log(2)
+    service = served(known=[there])
     known = get(service).standing
     assert (known.public_key, known.epoch, known.registered) == (METER.public_key, 0, False)
     assert sells(service) == R.METER_NOT_REGISTERED
@@ -159,6 +160,23 @@ def test_a_proof_is_looked_at_once_its_log_is_known_and_its_party_heard(
     assert looked_at == []
     asked(service, departure, "operator")
     assert looked_at == ["ledger", "proof"]
+
+
+def test_a_meter_is_released_to_nobody_who_is_unknown() -> None:
+    """It would be registered nowhere any more, for a digit that is wrong."""
+    there = log(2)
+    service = served(known=[there])
+    asked(service)
+    for nobody in (bytes(32), b"short"):
+        assert why(released, service, nobody) == (R.LOG_UNKNOWN, "to_log_id")
+    assert get(service).standing.registered and sells(service) == ""
+    other = served(known=[there])
+    asked(other)
+    assert not released(other, there.log_id).standing.registered
+    # Back to the same log.
+    home = served()
+    asked(home)
+    assert not released(home).standing.registered
 
 
 @pytest.mark.parametrize("junk", [b"\xfa\x01\x03abc", b"\x12\x80\x80\x14" + bytes(5 << 16)])

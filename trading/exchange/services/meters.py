@@ -121,6 +121,17 @@ class MeterService(MeterServiceServicer):
                 f"the log {log_id.hex()} has the key {known.hex()} by now, and the proof does not come to it",
             )
 
+    def _check_heir(self, notice: ledger_pb2.MeterNotice) -> None:
+        """A meter that went to a log which nobody has would come back nowhere: one digit can be wrong."""
+        to = notice.to_log_id
+        if to != self._mandates.log_id and to not in self._known_logs:
+            raise Refused(
+                MarketReason.LOG_UNKNOWN,
+                f"no exchange with the log {to.hex() or 'of no id'} is known here, and no other could have the meter"
+                " once it were released to that",
+                "to_log_id",
+            )
+
     async def _move(
         self, meter: Meter, key: str, entry: ledger_pb2.Entry, mandate: market_pb2.Mandate
     ) -> Receipt:
@@ -143,6 +154,8 @@ class MeterService(MeterServiceServicer):
                 await self._market.use_nonce(mandate.party, mandate.nonce)
                 if entry.registration.HasField("departure"):
                     self._check_current(entry.registration.departure)
+                if entry.HasField("release"):
+                    self._check_heir(read_notice(entry.release, self._mandates.log_id))
                 await self._market.begin_move(public_key, leaves=entry.HasField("release"))
             try:
                 return await self._ledger.write(key, entry)
