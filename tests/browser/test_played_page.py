@@ -442,9 +442,12 @@ def test_a_file_that_never_comes_is_asked_for_a_few_times_and_not_for_ever(
     for tries in ("2", "3"):
         page.wait_for_function(f"sessionStorage.getItem('dgc-loaded-again') === '{tries}'")
         expect(page.get_by_role("alert")).to_contain_text("install the controller anew")
+        expect(page.get_by_text("asked for again by itself")).to_be_visible()
+        expect(page.get_by_text("was asked for a few times")).to_be_hidden()
         with page.expect_event("requestfailed"):
             page.clock.run_for(25_000)
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_text("was asked for a few times")).to_be_visible()
+    expect(page.get_by_text("asked for again by itself")).to_be_hidden()
     page.clock.run_for(3_600_000)
     assert sum("timeline.js" in url for url in asked) == 4
     # Who loads it by hand is told at once, and once it has come whole it is tried anew.

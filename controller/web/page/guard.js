@@ -7,11 +7,11 @@ const WAITS_MS = [0, 5_000, 20_000];
 const TRIED = "dgc-loaded-again";
 let failed = false;
 
-/** Also where that is heard before the page has come so far as to have a place for it. */
-function say() {
+/** Of one more try, or the last; also where that is heard before the page has come so far as to have a place for it. */
+function say(last) {
   const note = document.getElementById("missing");
-  if (note) note.hidden = false;
-  else addEventListener("DOMContentLoaded", say);
+  if (note) note.hidden = note.children[last ? 1 : 0].hidden = false;
+  else addEventListener("DOMContentLoaded", () => say(last));
 }
 
 addEventListener("error", ({ target }) => {
@@ -22,7 +22,7 @@ addEventListener("error", ({ target }) => {
   // Counted and not timed: where a file takes long and then fails, each try is long after the one before.
   const tried = Number(sessionStorage.getItem(TRIED));
   const wait = WAITS_MS[tried];
-  if (wait !== 0) say();
+  if (wait !== 0) say(wait === undefined);
   if (wait === undefined) return;
   sessionStorage.setItem(TRIED, String(tried + 1));
   setTimeout(() => location.reload(), wait);
