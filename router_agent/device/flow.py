@@ -182,8 +182,11 @@ class Flow:
     @property
     def charged(self) -> bool:
         """It is idle, and full like all above."""
-        if not self.idle or not self.full:
-            return False
+        return self.idle and self.full and self.charged_above
+
+    @property
+    def charged_above(self) -> bool:
+        """All above are idle, and full."""
         return self.ingress is None or self.stated_by_upstream().charged
 
     @property

@@ -69,6 +69,8 @@ class Line:
         # It is of a release that knows marks; what it says of itself in every frame.
         self.neighbor_reads_marks = False
         self._neighbor_late = ToldLateness(router.hello_ns, router.dead_ns)
+        # Of that, what it said while it was late, and not that it may be so again.
+        self._late_by_pulses = ToldLateness(router.hello_ns, router.dead_ns)
         self._seq = 0
         self._frame_bytes = router.frame_bytes
         self._hello_ns = router.hello_ns
@@ -120,10 +122,10 @@ class Line:
         return max(leeway_ns, told_ns)
 
     def told_late_ns(self, now_ns: int, heard_within_ns: int) -> int:
-        """How late its far end says that it is; 0 where it was not heard for so long."""
+        """How late its far end says that it is, or was a moment ago; 0 where it was not heard for so long."""
         silent_ns = self.adjacency.silent_ns(now_ns)
         heard = self.up and silent_ns is not None and silent_ns <= heard_within_ns
-        return self._neighbor_late.after(now_ns) if heard else 0
+        return self._late_by_pulses.after(now_ns) if heard else 0
 
     def restart(self) -> None:
         was_up = self.up
@@ -335,7 +337,8 @@ class Line:
         """Its sender is late: it is waited for by so much longer."""
         header = (frame.discriminator, frame.heard_discriminator, frame.seq)
         if self.adjacency.pulsed(*header, now_ns):
-            self._neighbor_late.hear_at_least(sender_late_ns(frame), now_ns)
+            for told in (self._neighbor_late, self._late_by_pulses):
+                told.hear_at_least(sender_late_ns(frame), now_ns)
         return NOTHING
 
     def _book(self, frame: Frame, lost_mj: int | None) -> tuple[Energy, ...]:
@@ -379,6 +382,7 @@ class Line:
         self.stated.forget()
         self._reader.ends_differ = False
         self._neighbor_late.forget()
+        self._late_by_pulses.forget()
         self._pending_since_ns = self._pending_until_ns
         self._first_of_adjacency = True
         return True

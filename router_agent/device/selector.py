@@ -2,10 +2,11 @@
 
 Only the sink knows whether its load is served, and demand travels upstream by itself: so it alone switches, with no
 signal and no controller. It leaves what it demands when that is granted nothing any more, or when power is missed:
-granted, but its buffer has all but run dry, and who sends it is not late (overdue.py). Never on a partial grant, which
-is a shortage and would be one elsewhere. A switch is sticky, and none follows another within three dead intervals; nor
-back to what was left for missed power alone within 20 s. The same makes moves seamless: a newer working generation
-waits, charging, while an older one serves the load, and is demanded once it is charged.
+granted, but its buffer has all but run dry, and who sends it is not late, or can be waited for no longer (overdue.py).
+Never on a partial grant, which is a shortage and would be one elsewhere. A switch is sticky, and none follows another
+within three dead intervals; nor back to what was left for missed power alone within 20 s. The same makes moves
+seamless: a newer working generation waits, charging, while an older one serves the load, and is demanded once it is
+charged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -26,7 +27,8 @@ CHARGES_AT_MOST_NS = 10 * NS_PER_S
 # Power is missed when the buffer holds less than so much of the need: packets that are late come in before.
 MISSED_AT_NS = NS_PER_MS
 # Missed power is a reason to go back to the generation that was left only so long after: weak evidence, which routers
-# that are late give too, and two generations would take turns. Another one, set up and charged since, is no way back.
+# give too that are late for longer than they are waited for, and two generations would take turns. Another one, set up
+# and charged since, is no way back.
 _MISSED_APART_NS = 20 * NS_PER_S
 # What is taken of a buffer is rounded down.
 _ROUNDING_MJ = 1
@@ -69,6 +71,8 @@ class _Selection:
     switched_ns: int | None = None
     taken_ns: int | None = None
     left: CircuitGeneration | None = None
+    # What could be demanded instead was charged when it was looked at last, or has lent of that since.
+    charged: CircuitGeneration | None = None
     unplugged: bool = False
     # The load takes its power again, and what is demanded for it has not begun to play.
     comes_back: bool = False
@@ -80,6 +84,10 @@ class _Selection:
             for flow in (*choice.working, *choice.standbys):
                 flow.awaited = True
         self.unplugged = not there
+
+    def has_charged(self, other: Flow) -> bool:
+        """It is charged, or was, and lends its load what is missing; all above are full still."""
+        return other.key == self.charged and other.charged_above
 
     def apply(self, event: Selecting) -> None:
         self.role = SELECTIONS[self.role, event]
@@ -201,9 +209,11 @@ class Selector:
         current, other = _demanded(selection, choice), _other(selection, choice)
         if current is None or other is None:
             return
+        if other.charged:
+            selection.charged = other.key
         cause = self._lost(selection, current, other, now_ns)
         if cause is None:
-            if other.charged and not _is_missed(current):
+            if selection.has_charged(other) and not _is_missed(current):
                 self._watched[current.key.circuit_id] = current
             return
         missed = cause is SwitchCause.POWER_MISSED
@@ -268,9 +278,9 @@ class Selector:
             return SwitchCause.GRANT_LOST
         selection.comes_back = selection.comes_back and not current.plays
         waits = current.state is FlowState.SILENT or selection.comes_back
-        if not other.charged or waits or not _is_missed(current):
+        if waits or not _is_missed(current) or not selection.has_charged(other):
             return None
-        until_ns = self._overdue.until_ns(current, now_ns)
+        until_ns = self._overdue.until_ns(current, other, now_ns)
         if now_ns < until_ns:
             self._look_again(current, until_ns)
             return None

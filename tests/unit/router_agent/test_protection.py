@@ -292,48 +292,6 @@ class TestLateRouters:
         assert max(levels_mj) >= 0.9 * after.kept_mj
         ways.assert_sound()
 
-    @pytest.mark.parametrize("lines", [3, 5])
-    def test_routers_that_are_late_all_the_time_switch_nothing(self, lines: int) -> None:
-        """As on a machine that all of them share, with more to do than it can: later than buffers last."""
-        draw = random.Random(lines)
-        ways = protected(lines, seed=lines)
-        for name in ways.network.nodes:
-            ways.network.late_by[name] = lambda: round(draw.uniform(50, 250) * 10**6)
-        assert ways.missing_ms(8_000) == [pytest.approx(0.0, abs=20.0)]
-        assert switches(ways) == []
-        ways.assert_sound()
-
-    @pytest.mark.parametrize("held_up_ms", [400, 1500])
-    def test_what_the_neighbor_has_not_sent_yet_is_late_and_not_missed(
-        self, held_up_ms: int
-    ) -> None:
-        ways = protected()
-        ways.network.stand_still(ways.ways[0][-2], held_up_ms * 10**6)
-        ways.run_ms(held_up_ms)
-        assert ways.network.nodes[LOAD].device.flows[0].buffer_mj == 0
-        ways.run_ms(1000)
-        assert switches(ways) == [] and demanded(ways) == {1}
-        ways.assert_sound()
-
-    @pytest.mark.parametrize("fault", ["silence", "kill"])
-    def test_a_neighbor_that_is_heard_no_more_is_not_waited_for_because_it_was_late(
-        self, fault: str
-    ) -> None:
-        ways = protected()
-        late = ways.ways[0][-2]
-        for _ in range(5):
-            ways.network.stand_still(late, 140 * 10**6)
-            ways.run_ms(200)
-        match fault:
-            case "silence":
-                ways.network.silence(ways.link(0, 2))
-            case "kill":
-                ways.network.kill(late)
-        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=1.0)]
-        ((_, switched),) = switches(ways)
-        assert switched.switch_cause is SwitchCause.POWER_MISSED
-        ways.assert_sound()
-
     def test_two_generations_do_not_take_turns_for_missed_power(self) -> None:
         """Lines that lose for moments, none of them for so long that it is dead."""
         ways = protected()
