@@ -1,6 +1,7 @@
-"""Reads: of what one thread reads, whoever asks for much waits for himself.
+"""Reads: of what one thread reads, and of long answers, whoever asks for much waits for himself.
 
-Journal and ledger have one reader each, who hears first whoever came first. What needs neither waits for nobody.
+Journal and ledger have one reader each, who hears first whoever came first; and of answers that are made by turns, as
+many as are begun at once are in memory half made. What needs neither waits for nobody.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-# Of one connection, and of all of a host, that one reader has at a time.
+# Of one connection, and of all of a host, that one reader has at a time, or that are being made.
 _OF_CONNECTION, _OF_HOST = 2, 4
 
 
@@ -26,8 +27,8 @@ CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
 class Reads:
-    """Of one reader. Of each host so many at a time, and of those that wait there, as many of one connection as of
-    another.
+    """Of one reader, or of answers that are being made. Of each host so many at a time, and of those that wait there,
+    as many of one connection as of another.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,9 @@ class Reads:
 
     @asynccontextmanager
     async def room(self) -> AsyncIterator[None]:
-        """For one read of whoever calls. It is asked for around the read only, never within another."""
+        """For one read of whoever calls, or one answer to him. It is asked for around that only, never within another
+        of the same reads.
+        """
         caller = CALLER.get()
         if caller is None:
             yield

@@ -25,7 +25,8 @@ from trading.exchange.daemon import open_exchange
 from trading.exchange.exchange import Exchange
 from trading.exchange.metrics.collecting import ExchangeMetrics
 from trading.exchange.metrics.reference import METRICS, PREFIX
-from trading.exchange.services import books, paging
+from trading.exchange.services import books, market, paging
+from trading.exchange.services.positions import Positions
 from trading.exchange.services.server import start_server
 from trading.ledger.key_files import read_key
 from trading.ledger.keys import SigningKey
@@ -124,6 +125,44 @@ async def refused(call: Awaitable[Any]) -> tuple[str, str, str]:
         detail.Unpack(fields)
     field = fields.field_violations[0].field if fields.field_violations else ""
     return caught.value.code().name, info.reason, field
+
+
+def test_of_one_connection_few_long_answers_are_made_at_a_time_and_all_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    under_way = 0
+
+    def counted(making: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def make(*asked: Any) -> Any:
+            nonlocal under_way
+            under_way += 1
+            made.append(under_way)
+            try:
+                return await making(*asked)
+            finally:
+                under_way -= 1
+
+        return make
+
+    monkeypatch.setattr(market, "fitting", counted(market.fitting))
+    monkeypatch.setattr(Positions, "page", counted(Positions.page))
+
+    async def story(parties: Parties) -> None:
+        # Of more than fits into a turn.
+        await parties.tender("ann", *(parties.of(f"o{n}", wh=1) for n in range(400)))
+        asked = pb.ListTendersRequest(open_only=True, page_size=1_000)
+        lists = [parties.market.ListTenders(asked) for _ in range(20)]
+        positions = [parties.market.ListPositions(pb.ListPositionsRequest()) for _ in range(9)]
+        found = await asyncio.gather(*lists, *positions)
+        assert {len(each.orders) for each in found[:20]} == {400}
+        assert max(made) == 2
+        asked.open_only = False
+        found = await asyncio.gather(*(parties.market.ListTenders(asked) for _ in range(20)))
+        assert {len(each.orders) for each in found} == {400}
+
+    among(tmp_path, story)
+    assert len(made) == 49 and max(made) == 2
 
 
 def test_tenders_are_taken_each_by_itself_and_are_in_the_book_and_the_list(tmp_path: Path) -> None:

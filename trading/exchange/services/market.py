@@ -8,6 +8,7 @@ from digitalgrid.market.v1.market_pb2_grpc import MarketServiceServicer
 from trading.core.orders import Tender
 from trading.exchange.exchange import Exchange
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
+from trading.exchange.reads import Reads
 from trading.exchange.services import codec
 from trading.exchange.services.books import Books, asked_of, interval_of, session_at
 from trading.exchange.services.clearings import Clearings
@@ -42,6 +43,8 @@ class MarketService(MarketServiceServicer):
         self._clearings = Clearings(self._gate_ns)
         self._positions = Positions(exchange.runtime.market)
         self._is_previewing = False
+        # Long answers, which are made by turns: of what is here, and of what has to be read first.
+        self._of_memory, self._of_journal = Reads(), Reads()
         self._hearing = hearing
 
     @property
@@ -134,14 +137,16 @@ class MarketService(MarketServiceServicer):
         """The newest first."""
         size, place = page_size(request.page_size), place_of(request.page_token, 1)
         before = place[0] if place else None
-        if request.open_only:
-            records = await self._open_orders(request.party, before, size)
-        else:
-            asked = OrdersAsked(size, request.party or None, before)
-            records = await self._runtime.list_orders(asked)
-        orders, token = await fitting(
-            records, codec.order_to_pb, size, lambda record: (record.order.seq,)
-        )
+        answers = self._of_memory if request.open_only else self._of_journal
+        async with answers.room():
+            if request.open_only:
+                records = await self._open_orders(request.party, before, size)
+            else:
+                asked = OrdersAsked(size, request.party or None, before)
+                records = await self._runtime.list_orders(asked)
+            orders, token = await fitting(
+                records, codec.order_to_pb, size, lambda record: (record.order.seq,)
+            )
         return pb.ListTendersResponse(orders=orders, next_page_token=token)
 
     async def _open_orders(self, party: str, before: int | None, size: int) -> list[OrderRecord]:
@@ -194,13 +199,14 @@ class MarketService(MarketServiceServicer):
         size = min(page_size(request.page_size), MAX_CLEARINGS)
         place = place_of(request.page_token, 2)
         before = (place[0], place[1]) if place else None
-        records = await self._runtime.list_clearings(ClearingsAsked(size, before))
-        clearings, token = await fitting(
-            records,
-            self._clearings.of,
-            size,
-            lambda record: (record.interval.start_ns, record.round),
-        )
+        async with self._of_journal.room():
+            records = await self._runtime.list_clearings(ClearingsAsked(size, before))
+            clearings, token = await fitting(
+                records,
+                self._clearings.of,
+                size,
+                lambda record: (record.interval.start_ns, record.round),
+            )
         return pb.ListClearingsResponse(clearings=clearings, next_page_token=token)
 
     async def WatchMarket(
@@ -224,16 +230,18 @@ class MarketService(MarketServiceServicer):
         before = (place[0], place[1]) if place else None
         start_ns = request.interval_start_unix_ns or None
         asked = TradesAsked(size, request.party or None, start_ns, before)
-        if request.open_only:
-            records = await self._open_trades(asked)
-        else:
-            records = await self._runtime.list_trades(asked)
-        transactions, token = await fitting(
-            records,
-            codec.transaction_to_pb,
-            size,
-            lambda record: (record.trade.interval.start_ns, record.number),
-        )
+        answers = self._of_memory if request.open_only else self._of_journal
+        async with answers.room():
+            if request.open_only:
+                records = await self._open_trades(asked)
+            else:
+                records = await self._runtime.list_trades(asked)
+            transactions, token = await fitting(
+                records,
+                codec.transaction_to_pb,
+                size,
+                lambda record: (record.trade.interval.start_ns, record.number),
+            )
         return pb.ListTransactionsResponse(transactions=transactions, next_page_token=token)
 
     async def _open_trades(self, asked: TradesAsked) -> list[TradeRecord]:
@@ -263,7 +271,8 @@ class MarketService(MarketServiceServicer):
     ) -> pb.ListPositionsResponse:
         size, place = page_size(request.page_size), place_of(request.page_token, 2)
         begins = (place[0], place[1]) if place else FIRST
-        return await self._positions.page(request.party, size, begins)
+        async with self._of_memory.room():
+            return await self._positions.page(request.party, size, begins)
 
 
 async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
