@@ -145,7 +145,7 @@ def test_of_one_connection_few_long_answers_are_made_at_a_time_and_all_are_answe
 
         return make
 
-    monkeypatch.setattr(market, "fitting", counted(market.fitting))
+    monkeypatch.setattr(market, "fitting", counted(paging.fitting))
     monkeypatch.setattr(Positions, "page", counted(Positions.page))
 
     async def story(parties: Parties) -> None:
