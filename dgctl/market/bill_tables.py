@@ -43,7 +43,10 @@ def _why_estimated(settlement: pb.Settlement) -> str:
         case "source only":
             return "the sink's register was never said; what counts comes of the source's, and the path's formula"
         case "last reading":
-            return "neither end's register was ever said; what the controller heard last counts, and nobody is blamed"
+            return (
+                "neither end's register was ever said; what the controller heard last counts, and nobody is blamed"
+                " for what neither network nor buyer is known to have caused"
+            )
         case _:
             return "no register was ever said, and nothing before it; what is not known is not paid for"
 

@@ -157,7 +157,9 @@ class Evidence(msgspec.Struct, frozen=True):
 
     @property
     def is_metered(self) -> bool:
-        """Whether meters saw all of it to its end: else nobody is blamed for what is missing."""
+        """Whether meters saw all of it to its end: else nobody is blamed for what is missing, but for what the network
+        or the buyer is known to have caused.
+        """
         return self.quality < Quality.LAST_READING
 
     @property

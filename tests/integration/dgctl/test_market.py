@@ -222,7 +222,7 @@ def test_a_bill_that_was_objected_to_is_not_said_to_be_of_ends_that_contradict(
     ("quality", "why"),
     [
         ("source only", "what counts comes of the source's, and the path's formula"),
-        ("last reading", "what the controller heard last counts, and nobody is blamed"),
+        ("last reading", "for what neither network nor buyer is known to have caused"),
         ("unread", "what is not known is not paid for"),
     ],
 )

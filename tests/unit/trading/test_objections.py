@@ -231,9 +231,7 @@ def estimated(*last_wh: int) -> Trade:
     return one
 
 
-def test_a_reading_that_never_comes_is_the_last_one_before_and_nobody_is_blamed_for_the_rest() -> (
-    None
-):
+def test_a_reading_that_never_comes_is_the_last_one_before_and_nobody_pays_for_the_rest() -> None:
     one = estimated(400, 300)
     assert one.state is State.BILLED and one.until_ns == NOW_NS + 2 * WAITING.object_ns
     # What was heard is never unheard. Energy and tolls only: no shortfall, and no loss.
@@ -254,6 +252,28 @@ def test_a_reading_that_never_comes_is_the_last_one_before_and_nobody_is_blamed_
     other = msgspec.structs.replace(one, last_mj=Millijoule(399 * MJ_PER_WH))
     assert entry.estimated
     assert Entries("operator", b"secret", 0).close(close, other).entry.close != entry
+
+
+@pytest.mark.parametrize(
+    ("cause", "shares_wh"),
+    # What of the rest is short, curtailed, refused, and unknown.
+    [
+        (Cause.SINK_REFUSED, (0, 0, 300, 300)),
+        (Cause.LINK_DOWN, (0, 300, 0, 300)),
+        (Cause.SOURCE_SHORT, (0, 0, 0, 600)),
+    ],
+)
+def test_beside_what_was_heard_last_network_and_buyer_answer_for_what_they_are_known_to_have_caused(
+    cause: Cause, shares_wh: tuple[int, ...]
+) -> None:
+    one = trade()
+    missed = Missed(START_NS, START_NS + 1, cause, Millijoule(300 * MJ_PER_WH))
+    told(one, *TO_METERS, Read((), (missed,), Millijoule(400 * MJ_PER_WH)))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    assert one.settlement is not None
+    shares = msgspec.structs.astuple(one.settlement.shares)
+    assert shares == tuple(wh * MJ_PER_WH for wh in shares_wh)
 
 
 def test_what_was_estimated_is_corrected_by_whoever_decides() -> None:
