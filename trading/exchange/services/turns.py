@@ -1,9 +1,9 @@
 """Turns: whoever asks for much waits for himself, and others do not wait for all of it.
 
-What a call costs the loop before it waits for anything, it costs in one go. Calls that come together are
-let in one a turn of the loop, a host after another, and of each a connection after another, and a long answer is made
-in such turns too; and a party that asks for more than it may is heard seldom for a while, however many of its calls
-are on their way.
+What a call costs the loop before it waits for anything, it costs in one go. Calls that come together are let in one at
+a time, every few turns of the loop, or after some dozens while there are always others at the door: a host after
+another, and of each a connection after another, and a long answer is made in such turns too; and a party that asks for
+more than it may is heard seldom for a while, however many of its calls are on their way.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ _ANOTHER: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("another
 
 
 class Rotation:
-    """One call in a turn of the loop, of each host in its turn, and there of each connection.
+    """One call at a time, of each host in its turn, and there of each connection.
 
     gRPC's own door knows no turns: first in, first out. So whoever is at it comes through before anybody is let in,
-    which costs a fraction of that, and waits here.
+    which costs a fraction of that, and waits here; but nobody inside waits for that for more than some dozens of turns.
     """
 
     def __init__(self) -> None:
