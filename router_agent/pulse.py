@@ -12,8 +12,10 @@ the router, where the last sign of each line stands; :mod:`router_agent.pulse_pr
 import logging
 import mmap
 import os
+import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 from router_agent.pulse_process import SIGN_BYTES, become_pulse
 
@@ -39,6 +41,8 @@ class Pulse:
     def start(cls, link_ids: Sequence[str], hello_ns: int) -> "Pulse":
         signs = mmap.mmap(-1, SIGN_BYTES * max(1, len(link_ids)))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # It is told of lines within the router's work, which waits for nobody.
+        ours.setblocking(False)
         router_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -67,12 +71,24 @@ class Pulse:
         message = repr((self._places[link_id], end and end[1])).encode()
         try:
             socket.send_fds(self._channel, [message], [] if end is None else [end[0].fileno()])
+        except BlockingIOError:
+            # It is stopped, and would have lines that are others by now: that it has ended is read of the channel.
+            self._kill()
         except OSError as error:
             _log.error("link %s: nothing is said beside the work: %s", link_id, error.strerror)
 
     def close(self) -> None:
-        """Nothing is said any more once this has returned."""
+        """Nothing is said any more once this has returned, though the process be stopped."""
         self._channel.close()
+        if self._pid is None:
+            return
+        self._kill()
+        pid, self._pid = self._pid, None
+        # Whoever was started by something that ignores its children's ends has none to wait for.
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+    def _kill(self) -> None:
         if self._pid is not None:
-            os.waitpid(self._pid, 0)
-            self._pid = None
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)

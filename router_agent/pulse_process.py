@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from digitalgrid.processes import die_with_parent
@@ -47,7 +48,7 @@ def become_pulse(
         # It makes no cycles, and shares its memory with the router as long as nobody writes to it.
         gc.disable()
         _go_first()
-        _Beating(channel, signs, hello_ns).run()
+        _Beating(channel, signs, hello_ns, router_pid).run()
         status = 0
     except Exception:  # noqa: BLE001 - logged with its traceback
         _log.exception("signs of life end after an error")
@@ -69,10 +70,13 @@ def _go_first() -> None:
 
 
 class _Beating:
-    def __init__(self, channel: socket.socket, signs: mmap.mmap, hello_ns: int) -> None:
+    def __init__(
+        self, channel: socket.socket, signs: mmap.mmap, hello_ns: int, router_pid: int
+    ) -> None:
         self._channel = channel
         self._signs = signs
         self._hello_ns = hello_ns
+        self._router_pid = router_pid
         self._ends: dict[int, _End] = {}
 
     def run(self) -> None:
@@ -101,6 +105,7 @@ class _Beating:
 
     def _say(self, now_ns: int) -> int:
         """Says what is to be said; returns when to look again."""
+        due: list[tuple[_End, bytes]] = []
         for number, end in self._ends.items():
             if now_ns < end.next_ns:
                 continue
@@ -108,8 +113,21 @@ class _Beating:
             sign = self._signs[place : place + SIGN_BYTES]
             datagram, end.next_ns = pulse(sign, self._hello_ns, now_ns)
             if datagram is not None:
+                due.append((end, datagram))
+        if due and not _is_stopped(self._router_pid):
+            for end, datagram in due:
                 # A line that is down, or full.
                 with suppress(OSError):
                     end.line.sendto(datagram, end.address)
         later_ns = now_ns + self._hello_ns
         return min((end.next_ns for end in self._ends.values()), default=later_ns)
+
+
+def _is_stopped(pid: int) -> bool:
+    """By SIGSTOP: it does not work late, but not at all until somebody lets it go on."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    # Behind the program's name, which may hold anything.
+    return stat.rpartition(")")[2].split()[0] == "T"

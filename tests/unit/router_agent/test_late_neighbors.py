@@ -49,7 +49,7 @@ class Pair:
         return self.network.now_ns - began_ns
 
     def stops(self, seconds: float, *names: str) -> None:
-        """As by SIGSTOP, and by SIGCONT after that; each says that it lives for as long as any router is late."""
+        """They hang, and go on after that; each says that it lives for as long as any router is late."""
         for name in names:
             self.network.stand_still(name, round(seconds * NS_PER_S))
         self.network.run(round(seconds * NS_PER_S) + _AWAKE_NS)

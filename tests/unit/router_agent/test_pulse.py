@@ -3,9 +3,14 @@
 import asyncio
 import ctypes
 import multiprocessing
+import os
+import select
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -153,3 +158,68 @@ def test_a_line_that_carries_nothing_carries_no_sign_of_life(
             # It has obeyed once it has been busy and is not any more.
             made.works()
             assert bool(made.works()) is carries
+
+
+def test_nothing_says_of_a_router_that_is_stopped_that_it_lives(tmp_path: Path) -> None:
+    with router(tmp_path) as made:
+        pid = made.process.pid
+        assert pid is not None
+        assert made.works()
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        assert made.says_no_more()
+        os.kill(pid, signal.SIGCONT)
+        assert made.works()
+
+
+HELLO_NS = 50 * NS_PER_MS
+
+
+class TestAPulseThatIsStopped:
+    @pytest.fixture
+    def pulse(self) -> Iterator[Pulse]:
+        """Its process gets no time from the beginning."""
+        others = children()
+        with closing(Pulse.start(["ab"], HELLO_NS)) as pulse:
+            (pid,) = children() - others
+            os.kill(pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+            yield pulse
+        assert children() == others
+
+    def test_keeps_nobody_from_leaving(self, pulse: Pulse) -> None:
+        pulse.close()
+
+    def test_has_ended_once_it_cannot_be_told_of_lines(self, pulse: Pulse) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+            while not select.select([pulse], [], [], 0)[0]:
+                pulse.sign("ab", b"", (line, ("127.0.0.1", 9)))
+                pulse.sign("ab", b"", None)
+
+
+def children() -> set[int]:
+    """Of this process."""
+    found = set()
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = each.read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.add(int(each.parent.name))
+    return found
+
+
+def test_a_router_whose_children_nobody_waits_for_leaves_like_any_other() -> None:
+    """As where it was started by what ignores SIGCHLD."""
+    code = (
+        "from contextlib import closing; from router_agent.pulse import Pulse\n"
+        f"with closing(Pulse.start(['ab'], {HELLO_NS})): pass"
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n{code}",
+        ],
+        check=True,
+        timeout=PATIENCE_S,
+    )
