@@ -547,8 +547,8 @@ class MarketReason(ExplainedReason):
         "LOG_UNKNOWN",
         _DENIED,
         "",
-        "the release is of a log, or to one, that this market knows no exchange by, or is signed with a key that its log"
-        " has given up",
+        "the release is of a log, or to one, that this market knows no exchange by, or is signed with a key that its"
+        " log has given up",
         "have the operator add the log to `known_logs`, if it is another market's; or take the proof anew",
     )
     FORECAST_OUT_OF_RANGE = (

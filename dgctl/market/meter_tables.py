@@ -15,7 +15,8 @@ def moved(answer: pb.RegisterMeterResponse | pb.ReleaseMeterResponse) -> list[Pa
 
 def _standing(standing: pb.MeterStanding) -> list[Part]:
     facts = Columns("", "", show_names=False)
-    facts.add_row("meter", f"{standing.meter_id}, of {standing.party}")
+    named = f"{standing.meter_id}, of {standing.party}"
+    facts.add_row("meter", named if standing.meter_id else "none that the market has any more")
     facts.add_row("key", standing.public_key.hex() or "none")
     facts.add_row("trades here", _where(standing))
     if standing.epoch:

@@ -66,7 +66,10 @@ def meter() -> None:
 @reads
 @pass_settings
 def show(settings: Settings, meter_id: str, proof: Path | None) -> None:
-    """Says under which epoch a meter is registered here, or whereto it was released."""
+    """Says under which epoch a meter is registered here, or whereto it was released.
+
+    METER is its id; or its public key, of one that the market's file has no more.
+    """
     from dgctl.market.output import show as show_answer
 
     with market_client(settings) as client:
@@ -127,6 +130,8 @@ def release(
     """Has a meter trade here no more, so that another market can have it: with the meter's own key.
 
     Where something of it waits, or is agreed for an interval that is not over, it stays.
+
+    METER is its id; or its public key, of one that the market's file has no more.
     """
     from dgctl.market.output import show as show_answer
     from trading.client.signing import read_key

@@ -75,12 +75,12 @@ def resigned(certificate: pb.MeterCertificate, key: SigningKey) -> pb.MeterRegis
 
 
 class Here:
-    """A ledger without a thread of its own, beside a market whose only meter with a key is eve's."""
+    """A ledger without a thread of its own, beside a market whose only meter with a ``key`` is eve's."""
 
-    def __init__(self, book: Ledger) -> None:
+    def __init__(self, book: Ledger, key: SigningKey = METER) -> None:
         self.book = book
         meters = tuple(
-            msgspec.structs.replace(each, public_key=METER.public_key)
+            msgspec.structs.replace(each, public_key=key.public_key)
             if each.party == "eve"
             else each
             for each in SETTINGS.meters
@@ -130,10 +130,12 @@ class Served(MeterService):
         return sign(method, request, party, next(self.nonces), key, self.book.log_id)
 
 
-def served(book: Ledger | None = None, known: Iterable[Ledger] = ()) -> Served:
+def served(
+    book: Ledger | None = None, known: Iterable[Ledger] = (), key: SigningKey = METER
+) -> Served:
     """Of an exchange that knows others by their logs and by the keys that these have by now."""
     logs = {each.log_id: each.public_key for each in known}
-    return Served(Here(book or log(5)), logs)
+    return Served(Here(book or log(5), key), logs)
 
 
 def asked(

@@ -1,5 +1,6 @@
 """What each call of a market's API asks it, and what comes of its answers; for both clients."""
 
+import re
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -283,8 +284,15 @@ class MarketConversations:
         return self._ask_signed("RotateKey", lambda to: to.ledger.RotateKey, request)
 
     def get_meter(self, meter_id: str) -> Conversation[meter_pb.GetMeterResponse]:
-        """Where a meter is registered, and the proof of its release if it has left."""
-        return ask(lambda to: to.meters.GetMeter, meter_pb.GetMeterRequest(meter_id=meter_id))
+        """Where a meter is registered, and the proof of its release if it has left. For ``meter_id`` the 64 hexadecimal
+        digits of its key will do: so also one is found that the market's file has no more.
+        """
+        request = (
+            meter_pb.GetMeterRequest(public_key=bytes.fromhex(meter_id))
+            if re.fullmatch(r"[0-9a-f]{64}", meter_id)
+            else meter_pb.GetMeterRequest(meter_id=meter_id)
+        )
+        return ask(lambda to: to.meters.GetMeter, request)
 
     def register_meter(
         self, meter_id: str, key: SigningKey, departure: ledger_pb2.MeterDeparture | None = None

@@ -66,6 +66,11 @@ class Positions:
         ]
         return min(held, key=lambda each: each[0].start_ns, default=None)
 
+    def last_end_ns(self) -> int:
+        """Of all intervals of which something is tendered or agreed; 0 where nothing is."""
+        held = (interval.end_ns for (_, interval), row in self._rows.items() if row != _NONE)
+        return max(held, default=0)
+
     def forecast(self, meter_id: str, interval: Interval, most: Wh) -> None:
         """A source is not expected to give more: it sells no more from now on."""
         self._forecasts[meter_id, interval] = most

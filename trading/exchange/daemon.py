@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 _LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 # Calls in flight get this long to end when the daemon stops (s).
 _GRACE_S = 0.3
+# Of meters that the file has no more, so many are named at the start.
+_NAMED = 16
 
 
 def run(config: ExchangeConfig) -> int:
@@ -112,6 +114,7 @@ async def open_exchange(
     )
     stack.push_async_callback(ledger.shut)
     await ledger.open()
+    _tell_removed(config, await ledger.ask(lambda book: book.registered_keys))
     controller = ControllerPort(
         config.controller, config.meters, settings.times, settings.trade_prefix
     )
@@ -121,6 +124,18 @@ async def open_exchange(
     stack.push_async_callback(runtime.close)
     mandates = Mandates(config.public_keys, settings.operator, ledger.log_id)
     return Exchange(config, runtime, ledger, controller, mandates, state.secret)
+
+
+def _tell_removed(config: ExchangeConfig, registered: Sequence[bytes]) -> None:
+    """Meters that only this market's log has, and nobody thinks of any more."""
+    named = {each.public_key for each in config.market_meters.values()}
+    removed = [key.hex() for key in registered if key not in named]
+    if removed:
+        _log.warning(
+            "%d meters are registered here, and the file has none by their keys; `dgctl market meter release` takes"
+            " the key for the meter: %s",
+            *(len(removed), ", ".join(removed[:_NAMED])),
+        )
 
 
 async def _serve_metrics(exchange: Exchange, stack: AsyncExitStack) -> None:

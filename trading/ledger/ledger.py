@@ -127,6 +127,11 @@ class Ledger:
         """A meter's newest time with this log, if it was ever registered."""
         return self._registry.of(meter_public_key)
 
+    @property
+    def registered_keys(self) -> list[bytes]:
+        """Of all meters that the log has."""
+        return self._registry.keys
+
     def registered(self, meter_public_key: bytes) -> int | None:
         """Since when (ns) the log has the meter of a key; None where it has not."""
         stay = self.stay(meter_public_key)

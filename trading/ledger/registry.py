@@ -47,9 +47,14 @@ class Registry:
         return self.stays.get(public_key, (None,))[-1]
 
     @property
+    def keys(self) -> list[bytes]:
+        """Of meters that are registered by now."""
+        return [key for key, stays in self.stays.items() if stays[-1].lasts]
+
+    @property
     def count(self) -> int:
-        """Meters that are registered by now."""
-        return sum(stays[-1].lasts for stays in self.stays.values())
+        """How many these are."""
+        return len(self.keys)
 
     def apply(self, entry: pb.Entry, log_id: bytes) -> None:
         """Do what an entry says of a meter, if it does. Raises LedgerRefused for what it must not say."""

@@ -16,6 +16,8 @@ class Moves:
     def __init__(self, meters: Mapping[str, Meter], positions: Positions) -> None:
         self._by_key = {each.public_key: each for each in meters.values() if each.public_key}
         self._positions = positions
+        # Of all meters, by intervals: what was agreed before this start may be of a key that is no meter's any more.
+        self._agreed_until_ns = positions.last_end_ns()
         self._under_way: set[bytes] = set()
 
     def meter(self, public_key: bytes) -> Meter:
@@ -28,7 +30,12 @@ class Moves:
         return meter
 
     def begin(self, public_key: bytes, now_ns: int, *, leaves: bool) -> None:
-        """Raises Refused where a meter that leaves has anything that is not over."""
+        """Raises Refused where a meter that leaves has anything that is not over. One that the market has no more may
+        leave.
+        """
+        if leaves and public_key not in self._by_key:
+            self._check_over(now_ns)
+            return
         meter = self.meter(public_key)
         busy = self._positions.busy(meter.meter_id, now_ns) if leaves else None
         if busy is not None:
@@ -40,6 +47,14 @@ class Moves:
                 f" which is over at {interval.end_ns}",
             )
         self._under_way.add(public_key)
+
+    def _check_over(self, now_ns: int) -> None:
+        if now_ns < self._agreed_until_ns:
+            raise Refused(
+                MarketReason.METER_BUSY,
+                "the market's file has no meter by this key any more, and what was agreed before that is over at"
+                f" {self._agreed_until_ns}",
+            )
 
     def end(self, public_key: bytes) -> None:
         """The log has said, durably, or has refused to."""

@@ -431,6 +431,10 @@ def test_a_meter_is_moved_with_its_own_key_and_the_proof_goes_along_in_a_file(
     assert read_departure(proof) == departure
     shown = dgctl("meter", "show", "m1")
     assert f"no; it was released to the log {'0' * 64}" in squeezed(shown)
+    # One that the file has no more is asked for by its key.
+    dgctl("meter", "show", key.public_key.hex())
+    *_, last = [each for each in market.requests if isinstance(each, meter_pb.GetMeterRequest)]
+    assert (last.public_key, last.meter_id) == (key.public_key, "")
     # Nothing is written over, and a proof that does not fit is no file of one.
     assert dgctl("meter", "show", "m1", "--proof", str(proof)).exit_code == 2
     other = ledger_pb2.MeterNotice(epoch=6).SerializeToString()

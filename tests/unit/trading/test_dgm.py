@@ -1,5 +1,6 @@
 """``dgm``: its verbs, what it says of files that cannot be, and that its help is there at once."""
 
+import logging
 import os
 import stat
 import subprocess
@@ -12,8 +13,8 @@ from click.testing import CliRunner
 from tests.support.exchanges import market_file
 from tests.support.ledgers import KEY, Clock, deposit
 from trading.cli import main
-from trading.exchange import preflight
-from trading.exchange.config import ExchangeConfig
+from trading.exchange import daemon, preflight
+from trading.exchange.config import ExchangeConfig, load_config
 from trading.exchange.journal import Journal
 from trading.exchange.state import State, StateInUse, StateMissing
 from trading.ledger.key_files import read_key
@@ -233,6 +234,18 @@ def test_a_next_key_that_the_log_does_not_know_is_never_taken(
 
 def die(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_meters_that_only_the_log_has_are_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "market.yaml"
+    path.write_text(market_file())
+    with caplog.at_level(logging.WARNING):
+        daemon._tell_removed(load_config(path), [])
+        assert not caplog.messages
+        daemon._tell_removed(load_config(path), [KEY.public_key])
+    assert caplog.messages[0].startswith("1 meters") and KEY.public_key.hex() in caplog.text
 
 
 def test_one_exchange_at_a_time_has_a_state_directory(tmp_path: Path) -> None:

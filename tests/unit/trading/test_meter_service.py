@@ -20,12 +20,14 @@ from tests.support.meters import (
     release,
     served,
 )
-from trading.core.orders import Side, Tender
+from trading.core.orders import Interval, Side, Tender
+from trading.core.positions import Position, Positions
 from trading.core.units import MicroPerKwh, Wh
 from trading.ledger import departures
 from trading.ledger.ledger import Receipt
 from trading.ledger.refusals import LedgerRefused
 from trading.ledger.verifying import verify
+from trading.market.moves import Moves
 from trading.reasons import MarketReason, Refused
 
 R = MarketReason
@@ -177,6 +179,36 @@ def test_a_meter_is_released_to_nobody_who_is_unknown() -> None:
     home = served()
     asked(home)
     assert not released(home).standing.registered
+
+
+def test_a_meter_whose_key_the_file_has_no_more_is_found_by_it_and_leaves() -> None:
+    """Whatever the file says: it would be registered for ever where its operator has forgotten it."""
+    there = log(2)
+    before = served(known=[there])
+    asked(before)
+    service = served(before.book, [there], OTHER_METER)
+    by_key = pb.GetMeterRequest(public_key=METER.public_key)
+    found = asyncio.run(service.GetMeter(by_key, None)).standing
+    assert (found.meter_id, found.party, found.registered) == ("", "", True)
+    assert not get(service).standing.epoch
+    assert why(asked, service)[0] is R.METER_HAS_NO_KEY
+    left = released(service, there.log_id, "ann")
+    assert asyncio.run(service.GetMeter(by_key, None)).departure == left.departure
+    register(there, left.departure)
+    # One that was never here is not found, and one that is in the file is, by either.
+    unknown = pb.GetMeterRequest(public_key=there.public_key)
+    assert why(asyncio.run, service.GetMeter(unknown, None))[0] is R.METER_HAS_NO_KEY
+    by_key = pb.GetMeterRequest(public_key=OTHER_METER.public_key)
+    assert asyncio.run(service.GetMeter(by_key, None)) == get(service)
+
+
+def test_a_key_that_is_no_meters_any_more_leaves_once_what_was_agreed_before_is_over() -> None:
+    key = ("meter of eve", Interval(0, 100))
+    positions = Positions({key: Position(open_sold=Wh(5)), ("m", Interval(100, 100)): Position()})
+    moves = Moves({}, positions)
+    assert why(lambda: moves.begin(METER.public_key, 99, leaves=True))[0] is R.METER_BUSY
+    moves.begin(METER.public_key, 100, leaves=True)
+    assert why(lambda: moves.begin(METER.public_key, 100, leaves=False))[0] is R.METER_HAS_NO_KEY
 
 
 @pytest.mark.parametrize("junk", [b"\xfa\x01\x03abc", b"\x12\x80\x80\x14" + bytes(5 << 16)])

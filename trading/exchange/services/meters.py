@@ -50,17 +50,14 @@ class MeterService(MeterServiceServicer):
         self._mandates = mandates
         self._market = market
         self._meters = meters
+        self._keys = frozenset(each.public_key for each in meters.values())
         self._known_logs = known_logs
         self._alone = Alone()
         # A move goes on also where nobody waits for its answer any more: the log is being told.
         self._moves: set[asyncio.Task[Receipt]] = set()
 
     async def GetMeter(self, request: pb.GetMeterRequest, context: Any) -> pb.GetMeterResponse:
-        meter = self._meters.get(request.meter_id)
-        if meter is None:
-            raise Refused(
-                MarketReason.METER_NOT_YOURS, f"there is no meter {request.meter_id!r} here"
-            )
+        meter = await self._asked(request)
         key = meter.public_key
         departure = await self._ledger.ask(lambda book: book.departure(key) if key else None)
         return pb.GetMeterResponse(standing=await self._standing(meter), departure=departure)
@@ -84,12 +81,35 @@ class MeterService(MeterServiceServicer):
         party = self._mandates.party_of("ReleaseMeter", request)
         release = request.release
         notice = read_notice(release, self._mandates.log_id)
-        meter = self._own(notice.meter_public_key, party)
+        meter = await self._removed(notice.meter_public_key)
+        if meter is None:
+            meter = self._own(notice.meter_public_key, party)
         entry = ledger_pb2.Entry(release=release)
         done = await self._move(meter, _key(release.notice), entry, request.mandate)
         departure = await self._ledger.ask(lambda book: book.departure(meter.public_key))
         standing = await self._standing(meter)
         return pb.ReleaseMeterResponse(seq=done.seq, standing=standing, departure=departure)
+
+    async def _asked(self, request: pb.GetMeterRequest) -> Meter:
+        """Raises Refused."""
+        if request.public_key:
+            removed = await self._removed(request.public_key)
+            return removed or self._market.meter(request.public_key)
+        meter = self._meters.get(request.meter_id)
+        if meter is None:
+            raise Refused(
+                MarketReason.METER_NOT_YOURS, f"there is no meter {request.meter_id!r} here"
+            )
+        return meter
+
+    async def _removed(self, public_key: bytes) -> Meter | None:
+        """A meter that the log has had, and the market's file has no more, or by another key: whoever has its key can
+        still take it elsewhere. Else it would be registered here for ever.
+        """
+        if public_key in self._keys:
+            return None
+        stay = await self._ledger.ask(lambda book: book.stay(public_key))
+        return None if stay is None else Meter("", "", "", public_key=public_key)
 
     def _own(self, public_key: bytes, party: str) -> Meter:
         """The meter that a party may move. Raises Refused."""
