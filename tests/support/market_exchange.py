@@ -45,6 +45,7 @@ from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
 from trading.market.records import (
     ClearingRecord,
+    ForecastRecord,
     IntervalRecord,
     NonceRecord,
     OrderRecord,
@@ -92,6 +93,7 @@ class MemoryJournal:
         self.intervals: dict[int, IntervalRecord] = {}
         self.clearings: dict[tuple[int, int], ClearingRecord] = {}
         self.nonces: dict[str, NonceRecord] = {}
+        self.forecasts: dict[tuple[int, str], ForecastRecord] = {}
 
     def write(self, records: Sequence[Record]) -> None:
         for each in records:
@@ -108,6 +110,8 @@ class MemoryJournal:
                     self.clearings[written.interval.start_ns, written.round] = written
                 case NonceRecord():
                     self.nonces[written.party] = written
+                case ForecastRecord():
+                    self.forecasts[written.interval.start_ns, written.meter_id] = written
 
     def journalled(self) -> Journalled:
         live = {s: each for s, each in self.intervals.items() if each.phase is not Phase.ENDED}
@@ -122,6 +126,7 @@ class MemoryJournal:
                 for start_ns, each in live.items()
                 if each.left
             ),
+            tuple(each for each in self.forecasts.values() if each.interval.start_ns in live),
         )
 
 

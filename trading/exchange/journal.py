@@ -21,6 +21,7 @@ from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.market.phases import Phase
 from trading.market.records import (
     ClearingRecord,
+    ForecastRecord,
     IntervalRecord,
     NonceRecord,
     OrderRecord,
@@ -30,7 +31,13 @@ from trading.market.records import (
 from trading.market.restoring import Journalled
 
 # Of the tables below; a file of a later one is refused.
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+# What a file of the first has not.
+_SINCE_2 = """
+CREATE TABLE forecasts (
+    start_ns INTEGER NOT NULL, meter_id TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (start_ns, meter_id)
+) WITHOUT ROWID;
+"""
 _SCHEMA = """
 CREATE TABLE orders (seq INTEGER PRIMARY KEY, party TEXT NOT NULL, record BLOB NOT NULL);
 CREATE INDEX orders_of ON orders (party, seq);
@@ -92,8 +99,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         with transaction(self._db):
-            if version == 0:
-                self._make()
+            if version < _SCHEMA_VERSION:
+                self._make(_SINCE_2 if version else _SCHEMA + _SINCE_2)
             # One that ended between the two, of an earlier release, had nothing written to it yet.
             self._db.execute("INSERT OR IGNORE INTO meta VALUES (1, ?, 0)", (self._name,))
         (market,) = self._db.execute("SELECT market FROM meta").fetchone()
@@ -102,8 +109,8 @@ class Journal:
                 f"{self._path} is of market {market!r}, and not {self._name!r}: give it another file"
             )
 
-    def _make(self) -> None:
-        for statement in _SCHEMA.split(";"):
+    def _make(self, tables: str) -> None:
+        for statement in tables.split(";"):
             self._db.execute(statement)
         self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
 
@@ -124,6 +131,7 @@ class Journal:
         )
         orders: list[OrderRecord] = []
         trades: list[TradeRecord] = []
+        forecasts: list[ForecastRecord] = []
         starts = {each.interval.start_ns for each in intervals}
         among = "SELECT record FROM orders WHERE seq BETWEEN ? AND ? ORDER BY seq"
         for first, last in _places(intervals):
@@ -133,6 +141,9 @@ class Journal:
                 TradeRecord,
                 "SELECT record FROM trades WHERE start_ns = ? ORDER BY number",
                 start_ns,
+            )
+            forecasts += self._read(
+                ForecastRecord, "SELECT record FROM forecasts WHERE start_ns = ?", start_ns
             )
         clearings: list[ClearingRecord] = []
         for each in intervals:
@@ -152,6 +163,7 @@ class Journal:
             tuple([NonceRecord(*row) for row in nonces]),
             last_seq + 1,
             tuple(clearings),
+            tuple(forecasts),
         )
 
     def _read(self, kind: type[R], question: str, *values: object) -> list[R]:
@@ -370,6 +382,13 @@ _TABLES: dict[type[Record], _Table] = {
         f"(start_ns) {_NEW_RECORD}, has_ended = excluded.has_ended",
         lambda each: each.interval.start_ns,
         _of_interval,
+    ),
+    ForecastRecord: _Table(
+        "forecasts",
+        3,
+        f"(start_ns, meter_id) {_NEW_RECORD}",
+        lambda each: (each.interval.start_ns, each.meter_id),
+        lambda each, encode: (each.interval.start_ns, each.meter_id, encode(each)),
     ),
     ClearingRecord: _Table(
         "clearings",

@@ -22,7 +22,7 @@ from trading.core.trades import (
     TradeEvent,
     Wait,
 )
-from trading.core.units import Nano
+from trading.core.units import Nano, Wh
 from trading.market.calendar import Calendar
 from trading.market.changes import Changes
 from trading.market.deadlines import Deadlines, Of
@@ -39,7 +39,7 @@ from trading.market.moves import Moves
 from trading.market.order_table import OrderTable, Row, record_of
 from trading.market.outcome import Clear, Cleared, Outcome, T
 from trading.market.phases import Phase
-from trading.market.records import OrderRecord
+from trading.market.records import ForecastRecord, OrderRecord
 from trading.market.restoring import NOTHING, Journalled, fill, sessions_of, standings_of
 from trading.market.sessions import Session, TradeRow
 from trading.market.settings import MarketSettings
@@ -146,7 +146,7 @@ class Market:
             if unheard is not None:
                 raise unheard
             self._forecasts.set(session, meter, most, now_ns)
-            self._changes.session(session)
+            self._changes.note(ForecastRecord(session.interval, meter_id, Wh(most)))
         return self._outcome((meter, session.interval))
 
     def object_to(

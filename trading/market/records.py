@@ -42,7 +42,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older; ``last_seq``: none
     is newer, 0 as long as it takes tenders. ``left``: so many of the last matches and unmatched orders of its newest
     clearing, or of all its orders where it was wrong, are still to be dealt with. ``uncleared``: why it began
-    without the answer that was due. ``forecasts``: by meter, the most that it is expected to give.
+    without the answer that was due.
     """
 
     interval: Interval
@@ -55,7 +55,14 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     last_seq: int = 0
     left: int = 0
     uncleared: MarketReason | None = None
-    forecasts: dict[str, Wh] = {}
+
+
+class ForecastRecord(msgspec.Struct, frozen=True, tag=True):
+    """The most that a meter is expected to give in an interval, as was said last."""
+
+    interval: Interval
+    meter_id: str
+    most: Wh
 
 
 class ClearingRecord(msgspec.Struct, frozen=True, tag=True):
@@ -84,4 +91,4 @@ class NonceRecord(msgspec.Struct, frozen=True, tag=True):
     nonce: int
 
 
-Record = OrderRecord | TradeRecord | IntervalRecord | ClearingRecord | NonceRecord
+Record = OrderRecord | TradeRecord | IntervalRecord | ForecastRecord | ClearingRecord | NonceRecord

@@ -10,6 +10,7 @@ from trading.core.tenders import Standing
 from trading.market.order_table import OrderTable
 from trading.market.records import (
     ClearingRecord,
+    ForecastRecord,
     IntervalRecord,
     NonceRecord,
     OrderRecord,
@@ -32,6 +33,7 @@ class Journalled(msgspec.Struct, frozen=True):
     next_seq: int = 1
     # Of intervals whose newest clearing is not dealt with: that one.
     clearings: tuple[ClearingRecord, ...] = ()
+    forecasts: tuple[ForecastRecord, ...] = ()
 
 
 # Of a market that begins.
@@ -81,10 +83,13 @@ def sessions_of(journalled: Journalled, self_trade: SelfTrade) -> dict[int, Sess
         kept = (order, int(record.open_wh), away[order.seq], closed)
         orders[order.interval.start_ns].append(kept)
     clearings = {each.interval.start_ns: each for each in journalled.clearings}
-    return {
+    sessions = {
         start_ns: restored(
             *(record, trades[start_ns], orders[start_ns], clearings.get(start_ns)), self_trade
         )
         for record in journalled.intervals
         for start_ns in (record.interval.start_ns,)
     }
+    for said in journalled.forecasts:
+        sessions[said.interval.start_ns].forecasts[said.meter_id] = said.most
+    return sessions

@@ -132,7 +132,6 @@ class Session:
             self.seqs[-1] if self.seqs and not takes_tenders else 0,
             self.left_of_clearing,
             self.uncleared,
-            dict(self.forecasts),
         )
 
 
@@ -149,7 +148,7 @@ def restored(
     session = Session(record.interval, record.mechanism, self_trade)
     session.phase, session.rounds = record.phase, record.rounds
     session.is_due, session.is_over = record.is_due, record.is_over
-    session.uncleared, session.forecasts = record.uncleared, dict(record.forecasts)
+    session.uncleared = record.uncleared
     session.seqs = sorted(order.seq for order, *_ in orders)
     for each in sorted(trades, key=lambda each: each.number):
         trade = msgspec.structs.replace(each.trade)

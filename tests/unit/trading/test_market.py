@@ -25,7 +25,13 @@ from trading.market.disputes import Objection
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
-from trading.market.records import ClearingRecord, IntervalRecord, NonceRecord, OrderRecord
+from trading.market.records import (
+    ClearingRecord,
+    ForecastRecord,
+    IntervalRecord,
+    NonceRecord,
+    OrderRecord,
+)
 from trading.market.restoring import Journalled
 from trading.mechanisms.book import SelfTrade
 from trading.mechanisms.mechanism import Clearing
@@ -470,7 +476,10 @@ def test_a_forecast_limits_what_a_meter_sells_also_after_a_restart_and_what_is_s
     # The same again is answered; another word of an old nonce is none.
     assert not foretold(50, 2).records
     assert refused_by(lambda: foretold(70, 2)).reason is R.STALE_NONCE
-    journal.write(foretold(80, 3).records)
+    told = foretold(80, 3)
+    # Nothing is written down beside it, as what others have said.
+    assert {type(each) for each in told.records} == {NonceRecord, ForecastRecord}
+    journal.write(told.records)
     market = Market(SETTINGS, journal.journalled())
     (over,) = taken(market, changed(sold, 21, 4), now_ns=0).answer
     assert isinstance(over, Refused) and over.reason is R.POSITION_LIMIT

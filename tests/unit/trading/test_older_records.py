@@ -15,12 +15,12 @@ from tests.support.sagas import TO_METERS, read, told, trade
 from trading.core.orders import Interval
 from trading.core.settlement import Locks, locks_of
 from trading.core.trades import Close, Trade
-from trading.core.units import Millijoule, Nano
+from trading.core.units import Millijoule, Nano, Wh
 from trading.exchange.entries import Entries
 from trading.exchange.journal import Journal
 from trading.exchange.terms import salt_of, terms_bytes
 from trading.market.phases import Phase
-from trading.market.records import IntervalRecord, TradeRecord
+from trading.market.records import ForecastRecord, IntervalRecord, TradeRecord
 
 SECRET = b"secret"
 
@@ -54,10 +54,9 @@ def test_a_trade_of_before_is_as_it_was(path: tuple[str, ...]) -> None:
     assert read_without(record, *path) == record
 
 
-@pytest.mark.parametrize("field", ["uncleared", "forecasts"])
-def test_an_interval_of_before_has_no_reason_to_tell_and_no_forecasts(field: str) -> None:
+def test_an_interval_of_before_has_no_reason_to_tell() -> None:
     record = IntervalRecord(Interval(CALLED, 1), "call", Phase.CLEARING, is_due=True)
-    assert read_without(record, field) == record
+    assert read_without(record, "uncleared") == record
 
 
 def test_a_journal_of_before_is_loaded(tmp_path: Path) -> None:
@@ -71,9 +70,18 @@ def test_a_journal_of_before_is_loaded(tmp_path: Path) -> None:
         db.execute("INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?)", row)
         record = without(interval, "uncleared")
         db.execute("INSERT INTO intervals VALUES (?, 0, ?)", (start_ns, record))
+        db.execute("DROP TABLE forecasts")
+        db.execute("PRAGMA user_version=1")
     journal = Journal(tmp_path / "j", "m")
     found = journal.load()
     assert (found.trades, found.intervals) == ((trade,), (interval,))
+    # What it had no place for it has now.
+    said = ForecastRecord(interval.interval, "m1", Wh(700))
+    journal.start(lambda _: None, lambda error: None)
+    journal.submit(1, [said])
+    journal.close()
+    journal = Journal(tmp_path / "j", "m")
+    assert journal.load().forecasts == (said,)
     journal.close()
 
 
