@@ -10,6 +10,7 @@ import pytest
 from tests.support.ledgers import TERMS, deposit, ledger
 from tests.support.log_files import FILES, copy, copy_of, database, fill
 from trading.ledger.log_file import MAGIC, verify_file
+from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.sqlite_storage import SqliteStorage
 from trading.ledger.storage import MemoryStorage
 from trading.ledger.verifying import BadLog
@@ -142,3 +143,25 @@ def test_the_longest_entry_that_a_ledger_writes_is_read_again(tmp_path: Path) ->
         ),
     )
     assert verify_file(copy_of(storage, tmp_path / "log")).tree.size == 4
+
+
+def test_an_entry_is_written_up_to_the_length_that_is_read(tmp_path: Path) -> None:
+    """Of an escrow that never was, whatever hash there is."""
+    from digitalgrid.market.v1 import ledger_pb2 as pb
+    from trading.ledger.forms import MAX_ENTRY_BYTES
+
+    def write(trade_id: str, padding: int) -> int:
+        entry = pb.Entry(close=pb.Close(trade_id=trade_id, evidence_hash=bytes(padding)))
+        book.write(trade_id, entry)
+        *_, last = storage.entries()
+        return len(last.entry)
+
+    storage = MemoryStorage()
+    book = ledger(storage)
+    most = MAX_ENTRY_BYTES - 100
+    most += MAX_ENTRY_BYTES - write("a", most)
+    assert write("b", most) == MAX_ENTRY_BYTES
+    with pytest.raises(LedgerRefused) as caught:
+        write("c", most + 1)
+    assert caught.value.reason is LedgerReason.ENTRY_MALFORMED
+    assert verify_file(copy_of(storage, tmp_path / "log")).tree.size == 3
