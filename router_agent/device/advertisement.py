@@ -33,6 +33,7 @@ class Advertiser:
         self._link_down = link_down
         self._source_w = source_w
         self._seq = 1
+        self._told = self._why_down()
         self._refresh_ns = round(config.lsa_refresh_s * NS_PER_S)
         self.next_ns = now_ns + self._refresh_ns
 
@@ -45,8 +46,17 @@ class Advertiser:
     def next_lsa(self, now_ns: int) -> RouterLsa:
         """One that takes the place of all before."""
         self._seq += 1
+        self._told = self._why_down()
         self.next_ns = now_ns + self._refresh_ns
         return self.lsa()
+
+    @property
+    def is_outdated(self) -> bool:
+        """A link is down for another reason than was advertised, as where its carrier is back and nothing is heard."""
+        return self._why_down() != self._told
+
+    def _why_down(self) -> list[DownCause | None]:
+        return [self._link_down(link.id) for link in self._config.links]
 
 
 def advertisement(

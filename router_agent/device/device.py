@@ -205,7 +205,7 @@ class RouterDevice:
             self._rates_changed(now_ns)
         self._play(now_ns)
         self._sending.quick_packets(now_ns)
-        if now_ns >= self._advertiser.next_ns:
+        if now_ns >= self._advertiser.next_ns or (ticks and self._advertiser.is_outdated):
             self._advertise(now_ns)
         self._sending.due_states(now_ns)
         if ticks and self._passing.at_rest and self._settling.next_ns is None:

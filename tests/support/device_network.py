@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from digitalgrid import physics
-from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation
+from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation, RouterLsa
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import decode, encode
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
@@ -38,6 +38,8 @@ class Node:
     answers: list[Outcome] = field(default_factory=list)
     statuses: list[tuple[int, FlowStatus]] = field(default_factory=list)
     adverts: int = 0
+    # What it has advertised last.
+    lsa: RouterLsa | None = None
     # The image of its books that was saved last, and the image's progress.
     image: bytes = b""
     progress: bytes = b""
@@ -202,8 +204,9 @@ class DeviceNetwork:
                     node.answers.append(outcome)
                 case Report(status):
                     node.statuses.append((self.now_ns, status))
-                case Advertise():
+                case Advertise(lsa):
                     node.adverts += 1
+                    node.lsa = lsa
                 case SaveBooks():
                     node.save()
                     node.saved_ns = self.now_ns
