@@ -6,9 +6,10 @@ as good as a peer's, or a promised ratio is missed.
 
 import json
 import pkgutil
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -84,8 +85,9 @@ def measure(modules: dict[str, str], full: bool, output: Path, picture: Path | N
     console = Console(stderr=True)
     measuring = Measuring(console)
     try:
-        for name, module in modules.items():
-            measuring.run(name, module, full)
+        with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+            for name, module in modules.items():
+                measuring.run(name, module, full)
     finally:
         # What was measured before somebody interrupted is kept.
         output.write_text(json.dumps([row.as_json() for row in measuring.rows], indent=1) + "\n")
@@ -96,6 +98,17 @@ def measure(modules: dict[str, str], full: bool, output: Path, picture: Path | N
     failures = [*measuring.died, *missed(measuring.rows)]
     _say(console, failures, "bold red")
     return not failures
+
+
+@contextmanager
+def _interrupted_by(*signals: signal.Signals) -> Generator[None]:
+    """As by Ctrl-C: the benchmark that runs is not in our group, and nobody else would end it."""
+    before = {each: signal.signal(each, signal.default_int_handler) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _say(console: Console, sentences: Sequence[str], style: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -126,19 +128,48 @@ def _until_the_end(rows: Iterator[Row]) -> Iterator[object]:
         yield str(died)
 
 
+# One that makes its sign when it is cleaned up.
+_TIDY = """
+import time
+try:
+    yield row('tidy')
+    while True: time.sleep(1.0)
+finally:
+    open({!r}, 'w').close()
+"""
+
+
 def test_a_benchmark_whose_rows_nobody_wants_cleans_up_first(
     benchmark_of: Benchmark, tmp_path: Path
 ) -> None:
     sign = tmp_path / "cleaned up"
-    body = f"""
-import time
-try:
-    yield row('network')
-    while True: time.sleep(1.0)
-finally:
-    open({str(sign)!r}, 'w').close()
-"""
-    rows = rows_apart(benchmark_of("network", body.replace("\n", "\n    ")), False)
+    body = _TIDY.format(str(sign)).replace("\n", "\n    ")
+    rows = rows_apart(benchmark_of("tidy", body), False)
     next(rows), next(rows)
     rows.close()
     assert sign.exists()
+
+
+def test_whoever_is_told_to_end_ends_the_benchmark_that_runs(
+    benchmark_of: Benchmark, tmp_path: Path
+) -> None:
+    sign, output = tmp_path / "cleaned up", tmp_path / "bench.json"
+    name = benchmark_of("tidy", _TIDY.format(str(sign)).replace("\n", "\n    "))
+    call = f"measure({{{name!r}: {name!r}}}, False, Path({str(output)!r}))"
+    program = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(tmp_path)!r})
+from benchmarks.__main__ import measure
+{call}
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True
+    ) as measuring:
+        assert measuring.stderr is not None
+        for _ in range(2):
+            assert "tidy  instance" in measuring.stderr.readline()
+        measuring.terminate()
+        measuring.communicate(timeout=PATIENCE_S)
+    assert sign.exists()
+    assert len(json.loads(output.read_text())) == 2
