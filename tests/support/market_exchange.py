@@ -378,7 +378,9 @@ class ExchangeWorld:
     def _check_limits(self, meter_id: str, interval: Interval, position: Position) -> None:
         meter = self.market.meters[meter_id]
         most = self.market.positions.most(meter, interval, Side.SELL)
-        assert position.most_injected <= most, "sold beyond what the meter can give"
+        # What was sold before less was forecast stays so, and nothing is offered beside it.
+        is_sold = position.most_injected <= MOST_WH and not position.open_sold
+        assert position.most_injected <= most or is_sold, "offered beyond what the meter can give"
         most = self.market.positions.most(meter, interval, Side.BUY)
         assert position.most_drawn <= most, "bought beyond what the meter can take"
 
@@ -530,6 +532,7 @@ def digest(market: Market) -> object:
     sessions = {
         start_ns: (
             session.record(),
+            session.forecasts,
             sorted(session.barred),
             {
                 name: (r.trade, r.number, r.matched_ns, r.confirmed_ns)

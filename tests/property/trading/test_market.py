@@ -14,6 +14,7 @@ from trading.exchange.entries import Entries, Queue
 from trading.ledger.ledger import Wanted
 from trading.ledger.refusals import LedgerRefused
 from trading.market import calendar
+from trading.reasons import MarketReason
 
 SEEDS = cases("HISTORIES", 30)
 
@@ -91,6 +92,44 @@ def test_what_is_journalled_is_all_that_a_market_knows() -> None:
                 assert digest(world.restarted()) == digest(world.market), seed
                 compared += 1
     assert compared > 10 * len(SEEDS)
+
+
+class Clouds(ExchangeWorld):
+    """Now and then somebody says that a meter gives little."""
+
+    def step(self, *, may_begin: bool = True) -> None:
+        if may_begin and self.rng.random() < 0.1:
+            party = str(self.rng.choice(PARTIES))
+            intervals = self.settings.rules.open_intervals(self.now_ns)
+            start_ns = intervals[int(self.rng.integers(len(intervals)))].start_ns
+            most, meter_id = int(self.rng.integers(600)), f"meter of {party}"
+            self.tendered += 1
+            self.do(
+                lambda now_ns: self.market.forecast(
+                    party, self.tendered, meter_id, start_ns, most, now_ns
+                )
+            )
+        super().step(may_begin=may_begin)
+
+
+def test_nothing_is_offered_beyond_a_forecast_whatever_is_refused_or_forgotten() -> None:
+    ended = beyond = 0
+    for seed in SEEDS:
+        world = Clouds(seed)
+        for _ in range(200):
+            world.step()
+            if not world.unwritten:
+                assert digest(world.restarted()) == digest(world.market), seed
+            beyond += any(
+                position.sold > world.market.positions._forecasts.get(key, position.sold)
+                for key, position in world.market.positions.rows().items()
+            )
+        world.finish()
+        check_nothing_is_left(world)
+        assert not world.market.positions._forecasts
+        ended += sum(each.reason == MarketReason.FORECAST for each in world.journal.orders.values())
+    # Also where more had been sold already.
+    assert ended > len(SEEDS) and beyond > len(SEEDS)
 
 
 class Quarrels(ExchangeWorld):
