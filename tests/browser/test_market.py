@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.browser import pictures
@@ -85,6 +85,15 @@ def on_market(open_page: Open, address: str, *, size: tuple[int, int] = (1440, 9
     return page
 
 
+def cut_off(row: Locator) -> list[str]:
+    """What cells of a row have no room for."""
+    texts: list[str] = row.evaluate(
+        "row => [...row.children].filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)"
+        ".map(({ textContent }) => textContent)"
+    )
+    return texts
+
+
 def test_a_tender_is_seen_in_the_book_and_its_trade_down_to_each_line_of_the_bill(
     open_page: Open, address: str, dgm: MarketDaemon
 ) -> None:
@@ -101,9 +110,11 @@ def test_a_tender_is_seen_in_the_book_and_its_trade_down_to_each_line_of_the_bil
     page.get_by_role("button", name="Wide table").press("Enter")
     row = page.locator(f"#row-trade-{trade.trade_id}")
     expect(row).to_contain_text("settled")
+    assert cut_off(row) == []
     expect(row.get_by_role("link", name=str(trade.circuit_id))).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Wide table").press("Enter")
+    assert cut_off(row) == []
     row.click()
     card = page.locator(".card")
     expect(card.get_by_role("heading", name=f"Trade {trade.trade_id}")).to_be_visible()

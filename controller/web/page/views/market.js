@@ -136,12 +136,12 @@ function Curves({ of }) {
 
 const TRADES = [
   // Named by its interval and a number: its market is that of all.
-  { key: "trade", title: "trade", value: (row) => row.trade_id, show: (row) => `${timeOf(row.interval.start_unix_ns)} #${row.trade_id.split("-").at(-1)}`, width: "minmax(88px, 0.9fr)" },
+  { key: "trade", title: "trade", value: (row) => row.trade_id, show: (row) => `${timeOf(row.interval.start_unix_ns)} #${row.trade_id.split("-").at(-1)}`, width: "minmax(82px, 0.9fr)" },
   stateColumn(tradeStateOf, "minmax(84px, 1fr)"),
-  word("who", "to ← from", (row) => `${row.buyer} ← ${row.seller}`, { width: "minmax(72px, 1.2fr)" }),
-  number("energy", "energy", (row) => Number(row.wh), wattHours, { width: "minmax(50px, 0.8fr)" }),
+  word("who", "to ← from", (row) => `${row.buyer} ← ${row.seller}`, { width: "minmax(67px, 1.2fr)" }),
+  number("energy", "energy", (row) => Number(row.wh), wattHours, { width: "minmax(60px, 0.8fr)" }),
   number("price", "price", (row) => Number(row.buyer_micro_per_kwh), price, { width: "minmax(58px, 0.6fr)" }),
-  { key: "circuit", title: "circuit", value: (row) => Number(row.circuit_id) || "", show: (row) => html`<${CircuitLink} id=${row.circuit_id} />`, wide: true, width: "minmax(44px, 0.5fr)", plain: true },
+  { key: "circuit", title: "circuit", value: (row) => Number(row.circuit_id) || "", show: (row) => html`<${CircuitLink} id=${row.circuit_id} />`, wide: true, width: "minmax(60px, 0.5fr)", plain: true },
   word("delivery", "delivery", (row) => row.delivery, { wide: true }),
   word("mechanism", "rule", (row) => row.mechanism, { wide: true }),
   number("gets", "seller gets", (row) => Number(row.seller_micro_per_kwh), price, { wide: true }),
