@@ -34,5 +34,6 @@ class Overdue:
         late_ns = 2 * flow.ingress.told_late_ns(now_ns, self._heard_within_ns) - self._slack_ns
         # With as much it plays until its own neighbour has heard that it is demanded.
         lends_mj = other.buffer_mj - other.ready_mj
-        lends_ns = int(lends_mj / flow.need_w * NS_PER_MS)
+        # In whole milliseconds: what is lent in nanoseconds is rounded to nothing, and no time would be the last.
+        lends_ns = int(lends_mj / flow.need_w) * NS_PER_MS
         return min(flow.missed_since_ns + max(0, late_ns), now_ns + max(0, lends_ns))

@@ -32,6 +32,15 @@ def test_a_neighbor_that_hangs_is_left_before_the_load_misses_anything(
     ways.assert_sound()
 
 
+def test_circuits_that_wait_for_one_neighbor_all_leave_it() -> None:
+    """A wait that is too short for whole millijoules is none."""
+    ways = protected(circuits=4)
+    stands_still(ways, NEIGHBOR, 60_000)
+    ways.run_ms(1000)
+    assert [demanded(ways, circuit_id) for circuit_id in range(1, 5)] == [{2}] * 4
+    ways.assert_sound()
+
+
 @pytest.mark.parametrize("held_up_ms", [200, 300, 400, 500, 600])
 def test_a_neighbor_that_gets_no_time_for_a_while_costs_the_load_nothing(held_up_ms: int) -> None:
     ways = protected()
