@@ -11,7 +11,7 @@ def rule(trade: pb.Transaction, clearing: pb.Clearing | None, orders: Sequence[p
     match trade.mechanism:
         case "continuous":
             return _resting(trade, orders)
-        case "call":
+        case "call" | "call-pro-rata":
             return _one_price(trade, orders)
         case "nodal":
             return _of_routers(trade, clearing, orders)
@@ -29,7 +29,7 @@ def _resting(trade: pb.Transaction, orders: Sequence[pb.Order]) -> str:
 
 def _one_price(trade: pb.Transaction, orders: Sequence[pb.Order]) -> str:
     price = trade.buyer_micro_per_kwh
-    said = f"call: one price for all, {wording.price(price)}, at which the most is traded;"
+    said = f"{trade.mechanism}: one price for all, {wording.price(price)}, at which the most is traded;"
     setting = [each for each in orders if each.tender.limit_micro_per_kwh == price]
     # Of those at the price, who was served in part is where demand and supply meet.
     setting.sort(key=lambda each: (each.matched_wh in (0, each.tender.wh), each.seq))

@@ -284,6 +284,7 @@ def test_the_rule_of_a_price_names_whose_order_set_it(dgctl: Run, market: FakeMa
     assert "between the last seller served, at 0.15, and the last buyer, at 0.25" in of("call")
     market.answers["ListTenders"] = pb.ListTendersResponse()
     assert "forgotten" in of("call")
+    assert of("call-pro-rata").startswith("call-pro-rata: one price for all, 0.2, at which")
 
 
 def test_a_trade_that_came_to_nothing_says_why_and_has_no_bill(
