@@ -1,6 +1,6 @@
 """Holds: circuits that are reserved until their clients activate them, and released when their time to live is over."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
 from controller.core.book.book import CircuitBook
@@ -16,11 +16,11 @@ from controller.core.programming.programming import Programmer
 from controller.core.promises.curtailing import Curtailer
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason, RefusalCode
-from digitalgrid.units import NS_PER_MS, format_power
+from digitalgrid.units import NS_PER_MS, format_power, format_unix_ns
 
 # Holds that end in one event; others have their turn between.
 _AT_ONCE = 64
-# Of all that has a part of what binds, how many are looked at for holds.
+# Of all that has a part of what binds, how many are looked at for what may be free again soon.
 _MOST_LOOKED_AT = 64
 
 
@@ -61,30 +61,26 @@ class Holder:
             self._reservations.hold(circuit.circuit_id)
 
     def beside(self, request: PowerRequest, refusal: Refusal) -> Refusal:
-        """The same, which says so where holds have what is lacking: their room may be free again soon."""
-        held = list(self._held_among(self._in_the_way(request, refusal)))
-        if not held:
-            return refusal
-        held_w = sum(each.power_w for each in held)
-        circuits = (
-            f"circuit{'s' if len(held) > 1 else ''} that carr{'y' if len(held) > 1 else 'ies'}"
-        )
-        return Refusal(
-            refusal.reason,
-            f"{refusal}; {format_power(held_w)} at least of what is promised there is held for {len(held)}"
-            f" {circuits} nothing yet",
-            field=refusal.field,
-            metadata=refusal.metadata | {"held_w": repr(held_w)},
-        )
+        """The same, which says so where what is lacking may be free again soon: holds have it, or circuits that end by
+        themselves. At the boundary of two intervals both are in the way.
+        """
+        circuits = self._among(self._in_the_way(request, refusal))
+        held = [each for each in circuits if each.is_held]
+        ending = [each for each in circuits if not each.is_held and each.until_unix_ns is not None]
+        if held:
+            what = f"is held for {_that(held, 'carries', 'carry')} nothing yet"
+            refusal = _saying(refusal, held, what, "held_w")
+        if ending:
+            ends_ns = max(each.until_unix_ns or 0 for each in ending)
+            what = f"goes to {_that(ending, 'ends', 'end')} by {format_unix_ns(ends_ns)}"
+            refusal = _saying(refusal, ending, what, "ending_w")
+            refusal.metadata["ends_unix_ns"] = str(ends_ns)
+        return refusal
 
-    def _held_among(self, keys: Iterable[CircuitGeneration]) -> Iterator[Circuit]:
-        """The first few are looked at: a refusal is to cost no more for many holds."""
-        seen: set[int] = set()
-        for key in islice(keys, _MOST_LOOKED_AT):
-            circuit = self._book.live.get(key.circuit_id)
-            if circuit is not None and circuit.is_held and key.circuit_id not in seen:
-                seen.add(key.circuit_id)
-                yield circuit
+    def _among(self, keys: Iterable[CircuitGeneration]) -> list[Circuit]:
+        """The first few are looked at: a refusal is to cost no more for many circuits."""
+        ids = dict.fromkeys(key.circuit_id for key in islice(keys, _MOST_LOOKED_AT))
+        return [self._book.live[each] for each in ids if each in self._book.live]
 
     def _in_the_way(self, request: PowerRequest, refusal: Refusal) -> Iterable[CircuitGeneration]:
         """Who has a part of what a request was refused for."""
@@ -149,3 +145,18 @@ class Holder:
                 circuit.end_hold(HoldEvent.EXPIRE)
                 expired.append(circuit)
         return expired
+
+
+def _saying(refusal: Refusal, circuits: Sequence[Circuit], what: str, figure: str) -> Refusal:
+    """With what of that which is in the way is these circuits', in words and as a figure."""
+    power_w = sum(each.power_w for each in circuits)
+    return Refusal(
+        refusal.reason,
+        f"{refusal}; {format_power(power_w)} at least of what is promised there {what}",
+        field=refusal.field,
+        metadata=refusal.metadata | {figure: repr(power_w)},
+    )
+
+
+def _that(circuits: Sequence[Circuit], does: str, do: str) -> str:
+    return f"{len(circuits)} circuits that {do}" if len(circuits) > 1 else f"1 circuit that {does}"

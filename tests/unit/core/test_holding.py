@@ -13,7 +13,7 @@ from controller.core.errors import Refusal
 from controller.core.messages import Stage
 from controller.core.network.admin import AdminState, DrainOrder
 from digitalgrid.reasons import Reason
-from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.units import NS_PER_MS, NS_PER_S, format_unix_ns
 from tests.support.active import active, path
 from tests.support.grids import diamond, narrow
 from tests.support.settling import settle
@@ -103,6 +103,34 @@ def test_at_a_boundary_what_runs_and_what_is_held_both_count(network: SimulatedN
         Reason.LOAD_LIMIT_EXCEEDED,
         repr(2e6),
     )
+
+
+def test_of_what_runs_in_the_way_of_a_hold_it_is_said_what_ends_by_itself_and_when(
+    network: SimulatedNetwork,
+) -> None:
+    """As the circuit of the interval before does, beside that of the next one."""
+    ends_ns = network.now_ns + 60 * NS_PER_S
+    active(network, 3e6, "works", until_unix_ns=ends_ns)
+    with pytest.raises(Refusal) as by_load:
+        network.request(PowerRequest("next", "works", 3e6, ("solar",), hold_ms=TTL_MS))
+    assert by_load.value.reason is Reason.LOAD_LIMIT_EXCEEDED
+    assert (
+        f"3 MW at least of what is promised there goes to 1 circuit that ends by {format_unix_ns(ends_ns)}"
+        in str(by_load.value)
+    )
+    figures = {"ending_w": repr(3e6), "ends_unix_ns": str(ends_ns)}
+    assert figures.items() <= by_load.value.metadata.items()
+    held(network, 2e6, sink="works")
+    active(network, 1e6, "pump", until_unix_ns=ends_ns + NS_PER_S)
+    with pytest.raises(Refusal) as by_source:
+        network.request(PowerRequest("more", "town", 5e6, ("solar",), hold_ms=TTL_MS))
+    assert by_source.value.reason is Reason.INSUFFICIENT_CAPACITY
+    assert "1 circuit that carries nothing yet" in str(by_source.value)
+    assert "4 MW at least of what is promised there goes to 2 circuits that end" in str(
+        by_source.value
+    )
+    figures = {"ending_w": repr(4e6), "ends_unix_ns": str(ends_ns + NS_PER_S)}
+    assert figures.items() <= by_source.value.metadata.items()
 
 
 def test_an_activated_hold_carries_over_the_path_that_it_reserved(
