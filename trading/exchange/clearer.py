@@ -19,6 +19,7 @@ from trading.core.orders import Interval, Side, Tender, order_of
 from trading.core.units import MicroPerKwh, Wh
 from trading.exchange.ports import Unreachable
 from trading.market.outcome import Clear, Cleared
+from trading.mechanisms.choices import Choosing
 from trading.mechanisms.mechanism import Clearing, Mechanism, Unmatched
 from trading.mechanisms.network import MarketNetwork
 from trading.mechanisms.verify import verify
@@ -138,7 +139,7 @@ def _cleared(asked: Clear, network: MarketNetwork) -> Cleared:
     """
     began_ns = time.perf_counter_ns()
     try:
-        mechanism: Mechanism = find(MECHANISMS, asked.mechanism).load()
+        mechanism = _mechanism(asked)
         began_ns = time.perf_counter_ns()
         clearing = mechanism.clear(asked.orders, network, asked.seed)
         took_ns = time.perf_counter_ns() - began_ns
@@ -148,6 +149,12 @@ def _cleared(asked: Clear, network: MarketNetwork) -> Cleared:
         clearing, took_ns = _nothing(asked), time.perf_counter_ns() - began_ns
         faults = [f"mechanism {asked.mechanism} failed: {type(error).__name__}: {error}"]
     return Cleared(clearing, tuple(faults[:_MOST_FAULTS]), took_ns)
+
+
+def _mechanism(asked: Clear) -> Mechanism:
+    """As the market has it, where it leaves something open."""
+    mechanism: Mechanism = find(MECHANISMS, asked.mechanism).load()
+    return mechanism.choosing(asked.choices) if isinstance(mechanism, Choosing) else mechanism
 
 
 def _nothing(asked: Clear) -> Clearing:

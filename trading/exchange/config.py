@@ -48,6 +48,10 @@ class MarketConfig:
     mechanisms: tuple[str, ...] = field(default=("call",), metadata=_ID)
     # Which order ends where two of one party would meet in a continuous book.
     self_trade: Literal["newest", "oldest", "both"] = "newest"
+    # Of prices that orders of a call auction allow, the one nearest to it is chosen; without it, the middle.
+    reference_micro_per_kwh: int | None = field(
+        default=None, metadata=bounds(minimum=-MAX_PRICE, maximum=MAX_PRICE)
+    )
     router_tick_ms: int = field(default=100, metadata=bounds(minimum=1, maximum=10_000))
     orders_per_party: int = field(default=1_000, metadata=bounds(minimum=1, maximum=100_000))
     # Of one party, as many a second, and so many at once.
@@ -316,6 +320,7 @@ class ExchangeConfig:
     @property
     def settings(self) -> MarketSettings:
         """As the market takes them."""
+        reference = self.market.reference_micro_per_kwh
         return MarketSettings(
             self.market.name,
             self.market.rules,
@@ -325,6 +330,7 @@ class ExchangeConfig:
             self.operator.party,
             tuple(self.market_meters.values()),
             self_trade=SelfTrade(f"cancel {self.market.self_trade}"),
+            reference=None if reference is None else MicroPerKwh(reference),
         )
 
     @property

@@ -141,7 +141,8 @@ class Calendar:
         orders = tuple([_what_is_open(row) for row in self._open_rows(session)])
         number = session.start_ns // session.interval.length_ns
         seed = (number * (self._settings.rounds + 1) + round_) % 2**63
-        return Clear(session.interval, mechanism, round_, orders, frozenset(session.barred), seed)
+        barred, choices = frozenset(session.barred), self._settings.choices
+        return Clear(session.interval, mechanism, round_, orders, barred, seed, choices)
 
     def cleared(self, session: Session, cleared: Cleared, now_ns: int) -> None:
         """The answer that was waited for: matches become trades. Of a wrong one nothing is matched."""

@@ -8,6 +8,7 @@ import msgspec
 from trading.core.orders import Interval, Order
 from trading.core.trades import Effect
 from trading.market.records import Record
+from trading.mechanisms.choices import Choices
 from trading.mechanisms.mechanism import Clearing
 from trading.mechanisms.network import Pair
 
@@ -30,6 +31,7 @@ class Clear(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
     barred: frozenset[Pair]
     seed: int
+    choices: Choices = Choices()
 
 
 class Cleared(msgspec.Struct, frozen=True):

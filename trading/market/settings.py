@@ -6,7 +6,9 @@ from digitalgrid.units import NS_PER_S
 from trading.core.orders import Interval, MarketRules, Meter
 from trading.core.settlement import Tariff
 from trading.core.trades import Times
+from trading.core.units import MicroPerKwh
 from trading.mechanisms.book import SelfTrade
+from trading.mechanisms.choices import Choices
 
 CONTINUOUS = "continuous"
 
@@ -26,6 +28,8 @@ class MarketSettings(msgspec.Struct, frozen=True):
     rounds: int = 5
     # Of continuous books, where two orders of one party would meet.
     self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
+    # Of call auctions, where orders leave the price open.
+    reference: MicroPerKwh | None = None
 
     def __post_init__(self) -> None:
         # Trades are named by the second in which their intervals begin.
@@ -33,6 +37,11 @@ class MarketSettings(msgspec.Struct, frozen=True):
             raise ValueError(f"intervals of {self.rules.length_ns} ns are shorter than a second")
         if not self.mechanisms:
             raise ValueError("no mechanism is named")
+
+    @property
+    def choices(self) -> Choices:
+        """For whoever clears."""
+        return Choices(self.reference, self.self_trade)
 
     @property
     def trade_prefix(self) -> str:

@@ -12,6 +12,7 @@ from heapq import nlargest
 
 from trading.core.orders import Order, Side
 from trading.core.units import MAX_PRICE, MicroPerKwh, Wh
+from trading.mechanisms.choices import Choices
 from trading.mechanisms.mechanism import (
     INTERFACE_VERSION,
     Clearing,
@@ -46,6 +47,10 @@ class CallAuction:
     ) -> None:
         self._reference = reference
         self._margin = margin
+
+    def choosing(self, choices: Choices) -> "CallAuction":
+        """By a market's reference price."""
+        return CallAuction(choices.reference, self._margin)
 
     def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
         """One price, by the orders alone; pairs keep off those that the network has refused."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from trading.core.orders import Order, Side
 from trading.core.units import Wh
 from trading.mechanisms.book import Matched, OrderBook, SelfTrade
+from trading.mechanisms.choices import Choices
 from trading.mechanisms.mechanism import (
     INTERFACE_VERSION,
     Clearing,
@@ -28,6 +29,10 @@ class ContinuousAuction:
 
     def __init__(self, self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST) -> None:
         self._self_trade = self_trade
+
+    def choosing(self, choices: Choices) -> "ContinuousAuction":
+        """Where two orders of a party meet, as in a market's own book."""
+        return ContinuousAuction(choices.self_trade)
 
     def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
         book = OrderBook(self._self_trade)

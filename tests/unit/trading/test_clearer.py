@@ -1,10 +1,14 @@
 """What clears intervals in a worker: an answer that is wrong, or a mechanism that fails, costs its interval only."""
 
+import msgspec
 import pytest
 
 from tests.support.markets import INTERVAL, book
+from trading.core.units import MicroPerKwh
 from trading.exchange import clearer
 from trading.market.outcome import Clear
+from trading.mechanisms.book import SelfTrade
+from trading.mechanisms.choices import Choices
 from trading.mechanisms.mechanism import Clearing
 from trading.mechanisms.network import no_network
 from trading.reasons import MarketReason
@@ -16,6 +20,38 @@ def test_a_right_answer_has_no_fault() -> None:
     cleared = clearer._cleared(ASKED, no_network())
     assert [each.wh for each in cleared.clearing.matches] == [5]
     assert cleared.faults == () and cleared.took_ns > 0
+
+
+def test_a_price_that_orders_leave_open_is_the_one_nearest_to_the_markets_reference() -> None:
+    for mechanism in ("call", "call-pro-rata"):
+        asked = msgspec.structs.replace(ASKED, mechanism=mechanism)
+        for reference, price in ((None, 5), (2, 2), (20, 9), (-20, 1)):
+            choices = Choices(None if reference is None else MicroPerKwh(reference))
+            cleared = clearer._cleared(
+                msgspec.structs.replace(asked, choices=choices), no_network()
+            )
+            assert [each.price for each in cleared.clearing.prices] == [price]
+            assert cleared.faults == ()
+
+
+def test_where_two_orders_of_a_party_meet_the_one_that_the_market_says_ends() -> None:
+    bid, ask, other = [
+        msgspec.structs.replace(order, party=party)
+        for order, party in zip(
+            book([(9, 5)], [(3, 5), (4, 5)]), ("ann", "ann", "bob"), strict=True
+        )
+    ]
+    asked = Clear(INTERVAL, "continuous", 0, (bid, ask, other), frozenset(), 7)
+    matched = {}
+    for mode in SelfTrade:
+        choosing = msgspec.structs.replace(asked, choices=Choices(self_trade=mode))
+        matches = clearer._cleared(choosing, no_network()).clearing.matches
+        matched[mode] = [(each.buy_seq, each.sell_seq) for each in matches]
+    assert matched == {
+        SelfTrade.CANCEL_NEWEST: [(bid.seq, other.seq)],
+        SelfTrade.CANCEL_OLDEST: [],
+        SelfTrade.CANCEL_BOTH: [],
+    }
 
 
 class Broken:

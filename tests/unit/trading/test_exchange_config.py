@@ -9,8 +9,10 @@ import pytest
 from digitalgrid.config_file import ConfigError
 from digitalgrid.units import NS_PER_S
 from tests.support.exchanges import ANN, BOB, market_file, public
+from trading.core.units import MicroPerKwh
 from trading.exchange.config import ExchangeConfig, load_config
 from trading.mechanisms.book import SelfTrade
+from trading.mechanisms.choices import Choices
 
 
 def loaded(tmp_path: Path, **changes: Any) -> ExchangeConfig:
@@ -43,8 +45,14 @@ def test_meters_may_have_keys_and_other_exchanges_are_known_by_their_logs(tmp_pa
 
 def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
     tariff = {"firm_micro_per_kwh": 7, "dispute_fee_fraction": 0.01}
-    config = loaded(tmp_path, tariff=tariff, times={"read_s": 10}, market={"self_trade": "oldest"})
-    assert config.settings.self_trade is SelfTrade.CANCEL_OLDEST
+    config = loaded(
+        tmp_path,
+        tariff=tariff,
+        times={"read_s": 10},
+        market={"self_trade": "oldest", "reference_micro_per_kwh": -5},
+    )
+    assert config.settings.choices == Choices(MicroPerKwh(-5), SelfTrade.CANCEL_OLDEST)
+    assert loaded(tmp_path).settings.choices == Choices()
     assert config.market.rules.length_ns == 10 * NS_PER_S
     assert config.tariff.prices.firm_price == 7
     assert config.tariff.prices.dispute_fee_ppm == 10_000
@@ -60,6 +68,10 @@ def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
         ({"market": {"mechanisms": []}}, "'mechanisms' is empty"),
         ({"market": {"self_trade": "none"}}, "newest, oldest, both"),
         ({"market": {"interval_s": 1.5}}, "must be a whole number"),
+        (
+            {"market": {"reference_micro_per_kwh": 9_000_001}},
+            "'reference_micro_per_kwh' is 9000001",
+        ),
         ({"market": {"ahead": 1000, "interval_s": 900}}, "open fewer intervals"),
         ({"times": {"lead_s": 3}}, "less than market.gate_s, 3"),
         ({"tariff": {"feed_in_micro_per_kwh": 300_000}}, "nobody has a reason to trade"),

@@ -19,7 +19,7 @@ from trading.core.trades import (
     Released,
     State,
 )
-from trading.core.units import MJ_PER_WH, Millijoule, Wh
+from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Wh
 from trading.market.calendar import MAX_PER_TURN
 from trading.market.disputes import Objection
 from trading.market.market import Market
@@ -34,6 +34,7 @@ from trading.market.records import (
 )
 from trading.market.restoring import Journalled
 from trading.mechanisms.book import SelfTrade
+from trading.mechanisms.choices import Choices
 from trading.mechanisms.mechanism import Clearing
 from trading.reasons import MarketReason, Refused
 
@@ -454,6 +455,18 @@ def test_where_two_orders_of_a_party_would_meet_the_market_says_which_ends(
     journal.write(taken(market, buys, now_ns=0).records)
     assert [journal.orders[seq].open_wh for seq in (1, 2)] == waits
     assert R.SELF_TRADE in {each.reason for each in journal.orders.values()}
+
+
+def test_whoever_clears_is_told_what_the_market_chooses() -> None:
+    choices = Choices(MicroPerKwh(7), SelfTrade.CANCEL_BOTH)
+    market = Market(
+        msgspec.structs.replace(
+            SETTINGS, self_trade=choices.self_trade, reference=choices.reference
+        )
+    )
+    market.resume(0)
+    assert market.preview(CONTINUOUS).choices == choices
+    assert Market(SETTINGS).settings.choices == Choices()
 
 
 def test_a_forecast_limits_what_a_meter_sells_also_after_a_restart_and_what_is_sold_stays_so() -> (
