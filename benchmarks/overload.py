@@ -12,7 +12,8 @@ to answer asks again, which sets up nothing twice. How far it is, is said on std
 ``ticks_late_p99_ms`` is how late ticks began, of the router where that was most, over the last 100 s or since it
 started: 99 of 100 were no later.
 ``cut`` and ``cut-protected`` cut the one line that 100 of 5,000 circuits cross: ``missing_ms_p50`` and ``_max`` are the
-energy that those lack afterwards, in milliseconds of their power, and ``moved`` counts the others.
+energy that those lack afterwards, in milliseconds of their power, and ``moved`` counts the others; ``left_before`` of
+the 100 had left that line before it was cut, though all lines were up, and ``set_up_per_s`` is the pace of the others.
 """
 
 import multiprocessing
@@ -142,7 +143,7 @@ def _cut(name: str, grid: Grid, crowd: _Crowd, protect: Protect | None) -> Row:
     """Of many circuits that stand some lose their line."""
     with ExitStack() as undo:
         emulation, _, client = _running(grid, undo)
-        _set_up(client, crowd)
+        set_up_s = _set_up(client, crowd)
         ids = _set_up_crossing(client, protect)
         time.sleep(_STANDS_S)
         before = {each.circuit_id: each for each in _circuits(client)}
@@ -168,6 +169,8 @@ def _cut(name: str, grid: Grid, crowd: _Crowd, protect: Protect | None) -> Row:
         {
             "missing_ms_p50": statistics.median(missing_ms),
             "missing_ms_max": missing_ms[-1],
+            "left_before": len(ids - crosses),
+            "set_up_per_s": crowd.circuits / set_up_s,
             "moved": moved,
             "active": served,
         },
