@@ -32,6 +32,8 @@ def _market(answer: pb.GetMarketResponse) -> Parts:
     facts.add_row("intervals of", format_duration_ns(answer.length_ns))
     facts.add_row("gate", f"{format_duration_ns(answer.gate_ns)} before each")
     facts.add_row("tick", f"{wording.price(answer.tick_micro_per_kwh)} per kWh")
+    if answer.HasField("rules"):
+        _add_rules(facts, answer.rules)
     if answer.controller_reachable:
         facts.add_row("controller", "answers")
     else:
@@ -39,6 +41,25 @@ def _market(answer: pb.GetMarketResponse) -> Parts:
         since = f" since {format_unix_ns(lost)}" if lost else ""
         facts.add_row("controller", Styled(f"does not answer{since}", "red"))
     return [facts, "", _tariff(answer.tariff), "", intervals(answer), "", _parties(answer)]
+
+
+def _add_rules(facts: Columns, rules: pb.MarketRules) -> None:
+    facts.add_row("open at a time", f"{rules.ahead} interval{'s' if rules.ahead > 1 else ''}")
+    facts.add_row(
+        "of one party",
+        f"{rules.orders_per_party} orders wait at most; {rules.tenders_per_s:g} tenders a second,"
+        f" {rules.tender_burst} at once",
+    )
+    ends = "both end" if rules.self_trade == "both" else f"the {rules.self_trade} ends"
+    facts.add_row("two of one party", f"{ends} where they would meet in a continuous book")
+    if rules.HasField("reference_micro_per_kwh"):
+        said = f"{wording.price(rules.reference_micro_per_kwh)} per kWh, where orders of a call leave it open"
+        facts.add_row("reference price", said)
+    paid = "are paid at once"
+    if rules.object_ns:
+        paid = f"may be objected to for {format_duration_ns(rules.object_ns)} before they are paid"
+    decided = format_duration_ns(rules.dispute_ns)
+    facts.add_row("bills", f"{paid}; a dispute is decided within {decided}")
 
 
 def _tariff(tariff: pb.Tariff) -> Columns:

@@ -13,6 +13,7 @@ from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
+from digitalgrid.units import NS_PER_S
 from tests.support import fake_market, meters
 from tests.support.fake_market import INTERVAL, LENGTH_NS, START_NS, FakeMarket
 from tests.support.log_files import copy
@@ -262,6 +263,32 @@ def test_of_a_bill_that_is_not_paid_yet_it_is_said_how_to_object(
     market.answers["GetTransaction"] = pb.GetTransactionResponse(transaction=billed)
     told = squeezed(dgctl("explain", "t1"))
     assert "unless a party objects" in told and "energy ann bob" in told
+
+
+def test_rules_of_a_market_are_told_where_it_tells_them(dgctl: Run, market: FakeMarket) -> None:
+    assert "reference price" not in squeezed(dgctl("status"))
+    rules = pb.MarketRules(
+        ahead=4,
+        self_trade="oldest",
+        reference_micro_per_kwh=-20_000,
+        orders_per_party=1_000,
+        tenders_per_s=0.5,
+        tender_burst=10,
+        object_ns=30 * NS_PER_S,
+        dispute_ns=3_600 * NS_PER_S,
+    )
+    market.answers["GetMarket"].rules.CopyFrom(rules)
+    told = squeezed(dgctl("status"))
+    assert "open at a time 4 intervals" in told
+    assert "1000 orders wait at most; 0.5 tenders a second, 10 at once" in told
+    assert "the oldest ends where they would meet" in told
+    assert "reference price -0.02 per kWh" in told
+    assert (
+        "objected to for 30 s before they are paid; a dispute is decided within 1 h 0 min" in told
+    )
+    rules.ClearField("object_ns")
+    market.answers["GetMarket"].rules.CopyFrom(rules)
+    assert "bills are paid at once" in squeezed(dgctl("status"))
 
 
 def explained(dgctl: Run) -> str:

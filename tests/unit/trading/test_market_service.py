@@ -17,6 +17,7 @@ from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from digitalgrid.market.v1.market_pb2_grpc import MarketServiceStub, SettlementServiceStub
+from digitalgrid.units import NS_PER_S
 from tests.support.exchanges import ANN, BOB, OPERATOR, market_file
 from tests.support.patience import PATIENCE_S
 from trading.exchange.clearer import WorkerClearer
@@ -443,6 +444,21 @@ def test_who_watches_sees_what_is_open_then_a_marker_then_what_happens(tmp_path:
                 break
         assert event.book.bids[0].wh == 10
         watch.cancel()
+
+    among(tmp_path, story)
+
+
+def test_whoever_asks_is_told_by_which_rules_the_market_trades(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        assert parties.about.rules == pb.MarketRules(
+            ahead=2,
+            self_trade="newest",
+            orders_per_party=1_000,
+            tenders_per_s=200.0,
+            tender_burst=1_000,
+            dispute_ns=864_000 * NS_PER_S,
+        )
+        assert not parties.about.rules.HasField("reference_micro_per_kwh")
 
     among(tmp_path, story)
 

@@ -8,7 +8,7 @@ from trading.core.orders import ANY_WAY, Constraints, Interval, Order, Side, Ten
 from trading.core.settlement import locks_of
 from trading.core.trades import State, Trade
 from trading.core.units import MicroPerKwh, Wh
-from trading.exchange.config import PartyConfig, TariffConfig
+from trading.exchange.config import ExchangeConfig, PartyConfig, TariffConfig
 from trading.market.phases import Phase
 from trading.market.records import ClearingRecord, OrderRecord, TradeRecord
 from trading.market.sessions import TradeRow
@@ -140,6 +140,20 @@ def tariff_to_pb(tariff: TariffConfig) -> pb.Tariff:
         loss_payer=tariff.loss_payer,
         max_over_mj=tariff.prices.max_over,
         dispute_fee_ppm=tariff.prices.dispute_fee_ppm,
+    )
+
+
+def rules_to_pb(config: ExchangeConfig) -> pb.MarketRules:
+    market, times = config.market, config.times.times
+    return pb.MarketRules(
+        ahead=market.ahead,
+        self_trade=market.self_trade,
+        reference_micro_per_kwh=market.reference_micro_per_kwh,
+        orders_per_party=market.orders_per_party,
+        tenders_per_s=market.tenders_per_s,
+        tender_burst=market.tender_burst,
+        object_ns=times.object_ns,
+        dispute_ns=times.dispute_ns,
     )
 
 

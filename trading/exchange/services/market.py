@@ -66,6 +66,7 @@ class MarketService(MarketServiceServicer):
             gate_ns=rules.gate_ns,
             tick_micro_per_kwh=rules.tick,
             tariff=codec.tariff_to_pb(exchange.config.tariff),
+            rules=codec.rules_to_pb(exchange.config),
             operator=market.settings.operator,
             parties=codec.parties_to_pb(all_parties[first : first + size]),
             intervals=[interval_of(market, each) for _, each in sorted(market.sessions.items())],
