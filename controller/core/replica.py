@@ -227,7 +227,8 @@ class Replica(Core):
         for circuit_id in self._reservations.circuits_over(change.links):
             circuit = self._book.live.get(circuit_id)
             if circuit is not None:
-                note_lost_path(view, circuit, self._book.audit.at_unix_ns)
+                at_unix_ns = self._book.audit.at_unix_ns
+                note_lost_path(view, self._reservations, circuit, at_unix_ns)
 
     # Effects and time
 

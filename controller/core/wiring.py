@@ -163,7 +163,8 @@ class Parts:
         )
 
     def _note_lost(self, circuit: Circuit) -> None:
-        note_lost_path(self.admission.view, circuit, self._book.audit.at_unix_ns)
+        at_unix_ns = self._book.audit.at_unix_ns
+        note_lost_path(self.admission.view, self._reservations, circuit, at_unix_ns)
 
     @cached_property
     def preempter(self) -> Preempter:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from controller.core.circuits.curtailed import Curtailed, by_source
+from controller.core.circuits.curtailed import Curtailed, blame_of, by_source
 from controller.core.circuits.failures import Failure
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
@@ -195,10 +195,12 @@ class Circuit(msgspec.Struct, gc=False):
     hold: Hold | None = None
     # None: it stands until somebody releases it.
     until_unix_ns: int | None = None
-    # When its load got less than it should, and whose fault it was; as told until then; what of its path was lost last.
+    # When its load got less than it should, and whose fault it was; as told until then. What of its path was lost last,
+    # or who took its place, and who withheld a part of its power last: until its sink has told what that cost.
     shortfalls: tuple[Shortfall, ...] = ()
     told_unix_ns: int = 0
     lost: Blame | None = None
+    withheld: Blame | None = None
     # Books whose word is in the sum of former ones.
     merged_books: tuple[str, ...] = ()
 
@@ -267,7 +269,7 @@ class Circuit(msgspec.Struct, gc=False):
         self.reason = reason
         if following in (CircuitState.WAITING, CircuitState.WITHDRAWING, CircuitState.FAILED):
             # Nothing of it is had, or asked for any more, so no part is withheld.
-            self.curtailed = None
+            self._withhold(None)
 
     def explain(self, reason: str) -> bool:
         """Say why it is in its state, as that is known by now; whether that is another reason than before."""
@@ -294,9 +296,14 @@ class Circuit(msgspec.Struct, gc=False):
 
     def curtail(self, curtailed: Curtailed | None) -> None:
         """Less than was asked for is what it gets from now on, or None: all of it again, once its sink says so."""
-        self.curtailed = curtailed if self.admin_up else None
+        self._withhold(curtailed if self.admin_up else None)
         if not self.show_measured() and self.state is CircuitState.DEGRADED:
             self.explain(self._why_short())
+
+    def _withhold(self, curtailed: Curtailed | None) -> None:
+        before, self.curtailed = self.curtailed, curtailed
+        if before is not None and (curtailed is None or curtailed.by != before.by):
+            self.withheld = blame_of(before)
 
     def left_short_by(self, source_id: str) -> bool:
         """Whether this source has less for it than was asked for, and its router shares that."""

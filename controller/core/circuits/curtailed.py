@@ -2,7 +2,7 @@
 
 import msgspec
 
-from controller.core.circuits.shortfall import ShortCause
+from controller.core.circuits.shortfall import Blame, ShortCause
 from digitalgrid.units import format_power
 
 
@@ -53,3 +53,8 @@ def curtailed_by(curtailed: Curtailed) -> tuple[ShortCause, str]:
     if by == BY_WHAT_IS_LEFT:
         return ShortCause.SOURCE_SHORT, ""
     return (ShortCause.PREEMPTED if by == BY_OTHERS else ShortCause.UNKNOWN), ""
+
+
+def blame_of(curtailed: Curtailed) -> Blame:
+    """Who leaves its load less, and since when."""
+    return Blame(*curtailed_by(curtailed), curtailed.since_unix_ns)

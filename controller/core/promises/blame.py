@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+from controller.core.admission.route_finder import LEDGER_TOLERANCE
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.curtailed import curtailed_by
+from controller.core.circuits.curtailed import blame_of
 from controller.core.circuits.generation import Role
+from controller.core.circuits.holdings import Holdings
 from controller.core.circuits.path_state import path_down
+from controller.core.circuits.resources import link_direction
 from controller.core.circuits.route import Route
 from controller.core.circuits.shortfall import (
     Blame,
@@ -19,11 +22,15 @@ from controller.core.network.view import GridView
 from digitalgrid.model import MissingEnergy
 
 
-def note_lost_path(view: GridView, circuit: Circuit, at_unix_ns: int) -> None:
-    """Remember what of its path failed, if it did, for when its sink tells what that cost."""
+def note_lost_path(view: GridView, reserved: Holdings, circuit: Circuit, at_unix_ns: int) -> None:
+    """Remember what of its path failed, or carries less than is reserved, for when its sink tells what that cost."""
     newest = circuit.newest()
-    if newest is not None and (lost := _lost(view, newest.route, at_unix_ns)) is not None:
+    if newest is None:
+        return
+    if (lost := _lost(view, newest.route, at_unix_ns)) is not None:
         circuit.lost = lost
+    elif link_id := _short_link(view, reserved, newest.route):
+        circuit.lost = circuit.withheld = Blame(ShortCause.LINK_SHORT, link_id, at_unix_ns)
 
 
 def note_shortfalls(
@@ -75,6 +82,19 @@ def _lost(view: GridView, route: Route, at_unix_ns: int) -> Blame | None:
     return Blame(ShortCause.ROUTER_DOWN, route.router_ids[0], at_unix_ns)
 
 
+def _short_link(view: GridView, reserved: Holdings, route: Route) -> str:
+    """The first line on the way that was derated below what is to flow there; empty where there is none."""
+    for each in route.links:
+        if (link := view.links.get(each.link_id)) is None:
+            continue
+        both = [link_direction(link.link_id, end) for end in (link.a, link.b)]
+        most_a = link.ampacity_a * (1.0 + LEDGER_TOLERANCE)
+        # The second sum takes longer: it has a term for each circuit.
+        if sum(map(reserved.total, both)) > most_a < sum(map(reserved.working, both)):
+            return link.link_id
+    return ""
+
+
 def _is_cut_off(view: GridView, route: Route, router_id: str) -> bool:
     """Whether neither neighbour on the way hears it: it is not only its controller session that it has lost."""
     lines = [
@@ -93,13 +113,14 @@ def _links_down(view: GridView, route: Route) -> Iterator[str]:
 
 
 def _curtailment(view: GridView, circuit: Circuit) -> Blame:
-    """Who left it less, by the decision that it is curtailed by; else a limit that its path is beyond."""
+    """Who leaves it less, by the decision that it is curtailed by; else a limit that its path is beyond; else who left
+    it less until a moment ago, of which its sink tells only now.
+    """
     if circuit.curtailed is not None:
-        cause, by = curtailed_by(circuit.curtailed)
-        return Blame(cause, by, circuit.curtailed.since_unix_ns)
+        return blame_of(circuit.curtailed)
     newest = circuit.newest()
     for link in newest.route.links if newest is not None else ():
         known = view.links.get(link.link_id)
         if known is not None and link.current_a > known.ampacity_a:
             return Blame(ShortCause.LINK_SHORT, link.link_id)
-    return Blame(ShortCause.UNKNOWN)
+    return circuit.withheld or Blame(ShortCause.UNKNOWN)

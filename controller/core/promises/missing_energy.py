@@ -28,7 +28,7 @@ def note_missing(
     note_shortfalls(network.last_view, circuit, status.missing, before, at_unix_ns)
     if status.state is FlowState.ACTUATED:
         # What it lost before is told.
-        circuit.lost = None
+        circuit.lost = circuit.withheld = None
     return True
 
 

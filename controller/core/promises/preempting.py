@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.admission.preemption import Displacement, Preemption
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.curtailed import by_circuit
 from controller.core.circuits.generation import Phase
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.shortfall import Blame, ShortCause
 from controller.core.promises.mover import Mover
 from controller.core.promises.pacing import RETRY_LATER_NS, urgency
 from controller.core.promises.protector import Protector
@@ -105,6 +106,10 @@ class Preempter:
                 f"displaced by circuit {by.circuit_id}, whose setup priority {by.setup_priority} is"
                 f" above its hold priority {victim.priority}"
             )
+            if victim.state is CircuitState.ACTIVE or victim.lost is None:
+                # What it lacks until it has power again, should it have to wait.
+                at_unix_ns = self._book.audit.at_unix_ns
+                victim.lost = Blame(ShortCause.PREEMPTED, str(by.circuit_id), at_unix_ns)
             self._displace(victim, reason, now_ns)
 
     def _displace(self, victim: Circuit, reason: str, now_ns: int) -> None:

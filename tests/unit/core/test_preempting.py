@@ -4,10 +4,13 @@ import pytest
 
 from controller.core.access import Action
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.records import from_record, to_record
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.shortfall import ShortCause
 from controller.core.errors import Refusal
-from controller.core.messages import Withdraw
+from controller.core.messages import CircuitStatus, Withdraw
 from digitalgrid.gridfile import Grid, loads_grid
+from digitalgrid.model import FlowState, MissingEnergy
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
 from tests.support.calls import call
@@ -119,6 +122,32 @@ def test_a_victim_without_a_floor_waits_until_there_is_room_again(
     network.release(circuit.circuit_id)
     settle(network)
     assert victim.state is CircuitState.ACTIVE
+
+
+def test_what_a_victim_lacks_while_it_waits_is_of_whom_it_gave_way_to(
+    network: SimulatedNetwork,
+) -> None:
+    victim = active(network, asked("victim", 4e6))
+    key = newest(victim).key
+    circuit = urgent(network)
+    settle(network)
+    assert victim.state is CircuitState.WAITING
+    assert from_record(to_record(victim, "")).lost == victim.lost
+    starved = CircuitStatus(key, FlowState.STARVED, missing=MissingEnergy(10, fault_mj=7))
+    network.tell("r2", starved)
+    (lacked,) = victim.shortfalls
+    assert (lacked.cause, lacked.by, lacked.missing_mj) == (
+        *(ShortCause.PREEMPTED, str(circuit.circuit_id), 7),
+    )
+    network.release(circuit.circuit_id)
+    settle(network)
+    assert victim.state is CircuitState.ACTIVE
+    actuated = CircuitStatus(
+        newest(victim).key, FlowState.ACTUATED, missing=MissingEnergy(20, fault_mj=9)
+    )
+    network.tell("r2", actuated)
+    (lacked,) = victim.shortfalls
+    assert (lacked.missing_mj, victim.lost) == (9, None)
 
 
 def test_as_few_as_can_be_give_way_then_the_lowest_then_the_youngest(

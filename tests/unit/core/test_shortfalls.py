@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.curtailed import (
     BY_OTHERS,
     Curtailed,
@@ -22,7 +22,7 @@ from controller.core.circuits.shortfall import (
 )
 from controller.core.messages import CircuitStatus
 from controller.core.replica import Replica
-from digitalgrid.model import FlowState, MissingEnergy
+from digitalgrid.model import CircuitGeneration, FlowState, MissingEnergy
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.active import active
 from tests.support.grids import diamond
@@ -36,11 +36,17 @@ def network() -> SimulatedNetwork:
     return SimulatedNetwork.running(diamond())
 
 
-def tell(network: SimulatedNetwork, circuit: Circuit, missing: MissingEnergy, at_s: float) -> None:
+def tell(
+    network: SimulatedNetwork,
+    circuit: Circuit,
+    missing: MissingEnergy,
+    at_s: float,
+    state: FlowState = FlowState.ACTUATED,
+) -> None:
     """The sink's router says what is missing by now, at this time by the calendar."""
     network.core.begin(round(at_s * NS_PER_S), network.now_ns)
-    status = CircuitStatus(newest(circuit).key, FlowState.ACTUATED, missing=missing)
-    network.tell("r4", status)
+    key = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
+    network.tell("r4", CircuitStatus(key, state, missing=missing))
 
 
 def at(network: SimulatedNetwork, at_s: float) -> None:
@@ -117,6 +123,55 @@ def test_a_source_that_gives_less_is_named_as_long_as_it_does(network: Simulated
         3 * 10**9,
     )
     assert lacked.to_unix_ns == 103 * NS_PER_S
+
+
+def test_a_source_is_named_also_for_what_is_told_once_it_gives_all_again(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = active(network, 5e6)
+    at(network, 100)
+    network.dim("solar", 3e6)
+    network.deliver_all()
+    tell(network, circuit, MissingEnergy(1, curtailment_mj=1_000), 101, FlowState.STARVED)
+    network.dim("solar", 9e6)
+    network.deliver_all()
+    assert circuit.curtailed is None
+    again = from_record(to_record(circuit, ""))
+    for each in (circuit, again):
+        assert each.withheld == Blame(ShortCause.SOURCE_SHORT, "solar", 100 * NS_PER_S)
+    tell(network, circuit, MissingEnergy(2, curtailment_mj=64_000), 164)
+    assert causes(circuit) == [(ShortCause.SOURCE_SHORT, "solar", 64_000)]
+    tell(network, circuit, MissingEnergy(3, curtailment_mj=64_007), 200)
+    assert causes(circuit)[1:] == [(ShortCause.UNKNOWN, "", 7)], "not of that cloud"
+
+
+def test_a_source_is_named_also_for_what_is_told_once_its_circuit_is_released(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = active(network, 5e6)
+    network.dim("solar", 3e6)
+    network.deliver_all()
+    network.release(circuit.circuit_id)
+    tell(network, circuit, MissingEnergy(2, curtailment_mj=7), 164, FlowState.DRAINED)
+    assert causes(circuit) == [(ShortCause.SOURCE_SHORT, "solar", 7)]
+
+
+def test_a_line_that_was_derated_is_named_to_who_stays_on_it_and_to_who_has_to_wait(
+    network: SimulatedNetwork,
+) -> None:
+    only_way = Constraints(avoid_ids=("r3",))
+    stays, waits = (active(network, 2.5e6, constraints=only_way) for _ in range(2))
+    at(network, 100)
+    # More than either takes, and less than both.
+    network.derate("r2-r4", 200.0)
+    settle(network)
+    assert (stays.state, waits.state) == (CircuitState.ACTIVE, CircuitState.WAITING)
+    tell(network, stays, MissingEnergy(9, curtailment_mj=7), 101)
+    assert causes(stays) == [(ShortCause.LINK_SHORT, "r2-r4", 7)]
+    tell(network, stays, MissingEnergy(10, curtailment_mj=8), 200)
+    assert causes(stays)[1:] == [(ShortCause.UNKNOWN, "", 1)], "what lacks later is not of that"
+    tell(network, waits, MissingEnergy(9, curtailment_mj=2, fault_mj=5), 101, FlowState.STARVED)
+    assert causes(waits) == [(ShortCause.LINK_SHORT, "r2-r4", 7)]
 
 
 def test_each_cause_of_one_report_is_an_interval_of_its_own(network: SimulatedNetwork) -> None:
