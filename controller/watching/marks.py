@@ -13,12 +13,13 @@ import msgspec
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.protection import Protection
+from controller.core.circuits.shortfall import withheld_mj
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState
 from controller.core.network.view import GridView, ViewChange, change_of
 from controller.core.network.why_down import NOBODY_SAYS, why_down
 from digitalgrid.model import DownCause, ElectionId
-from digitalgrid.units import format_power
+from digitalgrid.units import NS_PER_MS, format_duration_ns, format_energy_mj, format_power
 
 # How long marks are kept (ms), and how many at most: a line that cuts two thousand circuits off makes as many, twice.
 KEPT_MS = 15 * 60 * 1000
@@ -108,9 +109,11 @@ class Marks:
         return next(earlier, self._kept[0].n - 1 if self._kept else self.newest)
 
 
-_WAITING, _FAILED = CircuitState.WAITING, CircuitState.FAILED
+_ACTIVE, _WAITING, _FAILED = CircuitState.ACTIVE, CircuitState.WAITING, CircuitState.FAILED
 _REROUTING, _DEGRADED = CircuitState.REROUTING, CircuitState.DEGRADED
 _ODD = (_WAITING, _FAILED, _REROUTING, _DEGRADED)
+# Whoever was curtailed may not have all of its power yet, though nobody withholds any.
+_ON_ITS_WAY = (_REROUTING, _DEGRADED, CircuitState.COMMITTING)
 _SWITCHED, _LOST = Protection.SWITCHED, Protection.LOST
 _UNGUARDED = {
     _SWITCHED: (Kind.CIRCUIT_SWITCHED, "has switched to its standby"),
@@ -124,12 +127,13 @@ class _Seen(NamedTuple):
     state: CircuitState
     reason: str
     word: Protection
-    curtailed: bool
+    # Since when it has less than was asked for, until its load has all of it again.
+    short_since_ns: int | None
     # Of one that is being moved: the lines that it had its power over.
     path: tuple[str, ...] = ()
 
 
-_CALM = _Seen(CircuitState.ACTIVE, "", Protection.NONE, curtailed=False)
+_CALM = _Seen(CircuitState.ACTIVE, "", Protection.NONE, short_since_ns=None)
 
 
 class CircuitWatch:
@@ -170,8 +174,7 @@ class CircuitWatch:
             self._look_at_state(circuit, before, now)
         if word is not before.word:
             self._look_at_guard(circuit, before, now)
-        if (circuit.curtailed is not None) is not before.curtailed:
-            self._look_at_power(circuit, now)
+        self._look_at_power(circuit, before, now)
         self._remember(circuit, before)
         return self._marks.newest > newest
 
@@ -206,11 +209,15 @@ class CircuitWatch:
         elif word is Protection.PROTECTED and before.word is not Protection.NONE:
             self._say(circuit, now, Kind.CIRCUIT_PROTECTED, "is protected again")
 
-    def _look_at_power(self, circuit: Circuit, now: int) -> None:
-        if circuit.curtailed is not None:
+    def _look_at_power(self, circuit: Circuit, before: _Seen, now: int) -> None:
+        since_ns = before.short_since_ns
+        if circuit.curtailed is not None and since_ns is None:
             self._say(circuit, now, Kind.CIRCUIT_CURTAILED, f"is {circuit.curtailed}")
-        elif circuit.admin_up and not circuit.state.ended:
-            text = f"may have all of {format_power(circuit.power_w)} again"
+        elif circuit.curtailed is None and since_ns is not None and circuit.state is _ACTIVE:
+            length = format_duration_ns(max(0, now * NS_PER_MS - since_ns))
+            text = f"has all of {format_power(circuit.power_w)} again, after {length}"
+            if lacked_mj := withheld_mj(circuit.shortfalls, since_ns):
+                text += f" in which it lacked {format_energy_mj(lacked_mj)}"
             self._say(circuit, now, Kind.CIRCUIT_WHOLE, text)
 
     def _say(self, circuit: Circuit, now: int, kind: Kind, text: str) -> None:
@@ -218,7 +225,11 @@ class CircuitWatch:
         self._marks.add(now, kind, str(circuit.circuit_id), sentence)
 
     def _remember(self, circuit: Circuit, before: _Seen) -> None:
-        state, word, curtailed = circuit.state, circuit.guard.word, circuit.curtailed is not None
+        state, word, short_since_ns = circuit.state, circuit.guard.word, before.short_since_ns
+        if circuit.curtailed is not None and short_since_ns is None:
+            short_since_ns = circuit.curtailed.since_unix_ns
+        elif circuit.curtailed is None and state not in _ON_ITS_WAY:
+            short_since_ns = None
         is_odd = state in _ODD
         # Until it is protected again.
         unguarded = word in _UNGUARDED or (
@@ -229,12 +240,12 @@ class CircuitWatch:
             path = _path_before(circuit)
         # One that has failed is told of until routers have let go of it; then nothing is heard of it any more.
         over = state.ended and not circuit.generations
-        if (is_odd or unguarded or curtailed) and not over:
+        if (is_odd or unguarded or short_since_ns is not None) and not over:
             self._seen[circuit.circuit_id] = _Seen(
                 state if is_odd else CircuitState.ACTIVE,
                 circuit.reason,
                 word if unguarded else Protection.NONE,
-                curtailed,
+                short_since_ns,
                 path if is_odd else (),
             )
         else:

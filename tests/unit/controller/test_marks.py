@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.curtailed import Curtailed
+from controller.core.circuits.shortfall import ShortCause, Shortfall
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import GridView, RouterView
@@ -22,6 +23,7 @@ from controller.watching.marks import (
     chosen,
 )
 from digitalgrid.model import DownCause
+from digitalgrid.units import NS_PER_S
 
 CURTAILED = Curtailed("source solar", 0, 2e6, 1e6)
 
@@ -67,7 +69,46 @@ def test_a_circuit_makes_one_mark_of_what_it_is_however_often_it_is_shown() -> N
     watch.look(shown, lambda: 7)
     assert kinds(marks) == ["circuit_waiting", "circuit_curtailed", "circuit_whole"]
     assert marks.after(0)[0].text == "circuit 7 to town waits: held up by r1-r2"
+    assert marks.after(0)[2].text == "circuit 7 to town has all of 2 MW again, after 7 ms"
     assert not watch.look(shown, no_clock)
+
+
+def test_a_circuit_is_whole_once_its_load_has_its_power_and_says_how_long_it_was_not() -> None:
+    marks = Marks()
+    watch = CircuitWatch(marks)
+    shown = circuit(state=CircuitState.DEGRADED)
+    shown.curtailed = Curtailed("source solar", 100 * NS_PER_S, 2e6, 1e6)
+    watch.look(shown, lambda: 100_001)
+    shown.curtailed = Curtailed("what other sources have left", 105 * NS_PER_S, 2e6, 1.5e6)
+    watch.look(shown, lambda: 105_000)
+    # Nobody withholds anything any more, and it is still on its way.
+    shown.curtailed = None
+    for shown.state in (CircuitState.DEGRADED, CircuitState.REROUTING):
+        watch.look(shown, lambda: 112_000)
+    assert kinds(marks) == ["circuit_curtailed"]
+    before, since = (
+        Shortfall(at * NS_PER_S, (at + 1) * NS_PER_S, ShortCause.SOURCE_SHORT, "solar", mj)
+        for at, mj in ((50, 7 * 10**9), (105, 9 * 10**9))
+    )
+    shown.state, shown.shortfalls = CircuitState.ACTIVE, (before, since)
+    watch.look(shown, lambda: 112_300)
+    assert marks.after(1)[0].text == (
+        "circuit 7 to town has all of 2 MW again, after 12.3 s in which it lacked 9 MJ"
+    )
+    assert not watch.look(shown, no_clock)
+
+
+def test_whoever_was_curtailed_and_has_to_wait_is_not_whole() -> None:
+    marks = Marks()
+    watch = CircuitWatch(marks)
+    shown = circuit(state=CircuitState.DEGRADED)
+    shown.curtailed = CURTAILED
+    watch.look(shown, lambda: 5)
+    shown.curtailed, shown.state = None, CircuitState.WAITING
+    watch.look(shown, lambda: 6)
+    shown.state = CircuitState.ACTIVE
+    watch.look(shown, lambda: 7)
+    assert kinds(marks) == ["circuit_curtailed", "circuit_waiting"]
 
 
 def test_how_it_is_when_another_state_becomes_true_is_no_news() -> None:
