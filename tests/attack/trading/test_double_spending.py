@@ -1,19 +1,28 @@
 """Double spending: of energy that a meter has once, and of money that an account has once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
+from controller.core.admission.route_finder import RouteFinder
+from controller.core.circuits.request import PowerRequest
+from controller.core.errors import Refusal
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support.attacks import MONEY, Street, repelled
+from tests.support.grids import diamond
 from tests.support.ledgers import Clock, close, deposit, ledger, lock, refund
 from tests.support.market_exchange import MOST_WH
 from tests.support.races import Locks, locked, run
+from tests.support.sagas import HELD, told, trade
+from tests.support.simulated_network import SimulatedNetwork
+from trading.core import trades
 from trading.core.positions import Position, Positions
+from trading.core.trades import Begin, Lock, TradeEvent
 from trading.ledger.accounts import Accounts, Escrow
 from trading.ledger.ledger import Ledger
 from trading.ledger.refusals import LedgerRefused
@@ -57,6 +66,31 @@ def test_what_is_bought_back_and_can_still_be_undone_is_not_sold_again() -> None
     # As if an order to buy were a trade that nobody can undo.
     freed = property(lambda position: position.sold + position.open_sold - position.open_bought)
     repelled(attack, lambda: [patch.object(Position, "most_injected", freed)])
+
+
+def is_money_asked_for(network: SimulatedNetwork, market: str) -> bool:
+    """A market that has sold 5 MW of the same source asks the network for them, as its trade does."""
+    request = PowerRequest(f"{market}-1/1", "town", 5e6, ("solar",), hold_ms=60_000)
+    answer: TradeEvent = HELD
+    try:
+        network.request(request)
+    except Refusal as refused:
+        answer = trades.Refusal(refused.reason, str(refused))
+    return any(isinstance(asked, Lock) for asked in told(trade(), Begin(), answer))
+
+
+def test_of_two_exchanges_that_sell_one_source_the_second_is_refused_before_any_money() -> None:
+    """Neither sees what the other has sold; of both the network is asked."""
+
+    def attack() -> bool:
+        network = SimulatedNetwork.running(diamond())
+        assert is_money_asked_for(network, "street")
+        return is_money_asked_for(network, "town")
+
+    def endless(finder: RouteFinder, source_ids: Collection[str], circuit_id: int = 0) -> Any:
+        return dict.fromkeys(source_ids, 1e12)
+
+    repelled(attack, lambda: [patch.object(RouteFinder, "available_w", endless)])
 
 
 def race(path: Path) -> bool:

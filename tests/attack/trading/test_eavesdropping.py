@@ -2,6 +2,7 @@
 
 import asyncio
 from hashlib import sha256
+from pathlib import Path
 from unittest.mock import patch
 
 import msgspec
@@ -11,13 +12,23 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support import meters
 from tests.support.attacks import repelled
 from tests.support.ledgers import KEY, deposit, ledger
+from tests.support.market_exchange import SETTINGS
+from tests.support.market_ports import Others, journal, pass_time, runtime, tender
 from tests.support.market_receipts import settled
+from tests.support.market_world import LENGTH_NS
+from tests.support.northbound import in_loop
 from tests.support.sagas import HELD, TO_METERS, read, told, trade
+from trading.core.orders import Side
 from trading.core.trades import Begin, Close, Lock, Times, Trade
 from trading.exchange import terms
 from trading.exchange.ledger_port import LedgerPort
+from trading.exchange.services.books import Books
+from trading.exchange.services.clearings import Clearings
+from trading.exchange.services.codec import order_to_pb
+from trading.exchange.services.watching import MarketWatch
 from trading.exchange.terms import terms_bytes, terms_hash
 from trading.ledger.storage import MemoryStorage
+from trading.market.records import OrderRecord
 
 pytestmark = pytest.mark.attack
 
@@ -40,6 +51,36 @@ def test_a_meter_that_moves_is_a_key_in_the_log_and_no_name_nor_place() -> None:
     meter = service.here.market.moves.meter(meters.METER.public_key)
     assert meter.public_key in log
     assert meter.meter_id.encode() not in log
+
+
+@in_loop
+async def test_whoever_listens_to_a_market_hears_how_much_at_which_price_and_nobodys_name(
+    tmp_path: Path,
+) -> None:
+    others = Others()
+    exchange = runtime(others, journal(tmp_path))
+    exchange.start()
+    # The next is a call.
+    await pass_time(others, exchange, LENGTH_NS)
+    listening = MarketWatch(exchange, Books(exchange), Clearings(SETTINGS.rules.gate_ns))
+    said, heard = b"", b""
+    with listening:
+        tenders = [tender(others, "ann", Side.BUY), tender(others, "bob", Side.SELL)]
+        for each in await exchange.create_tenders(tenders, mandate_holds=True):
+            assert isinstance(each, OrderRecord)
+            said += order_to_pb(each).SerializeToString()
+        events = listening.events()
+        traded = False
+        while not traded:
+            event = await anext(events)
+            heard += event.SerializeToString()
+            traded = bool(event.clearing.matches)
+            if event.book.asks and others.now_ns < 2 * LENGTH_NS:
+                # Its gate closes.
+                await pass_time(others, exchange, LENGTH_NS)
+    for name in (b"ann", b"bob", b"meter of"):
+        assert name in said and name not in heard
+    await exchange.close()
 
 
 def closed(secret: bytes, injected: int, delivered: int) -> tuple[Trade, pb.Entry]:

@@ -1,6 +1,7 @@
 """Floods: one party that asks for more than its share of the market's time, memory, or log."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from itertools import count
@@ -14,18 +15,26 @@ import pytest
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from digitalgrid.rate_limit import TokenBucket
 from tests.support.attacks import Street, repelled
+from tests.support.dawdling import DAWDLING
+from tests.support.dawdling import cleared as dawdling_cleared
 from tests.support.ledgers import deposit, ledger
 from tests.support.market_exchange import SETTINGS
+from tests.support.markets import INTERVAL, book
+from tests.support.patience import PATIENCE_S
 from tests.support.sagas import trade
 from trading.core.orders import MAX_ID, MAX_TAGS
+from trading.exchange import clearer
+from trading.exchange.clearer import WorkerClearer
 from trading.exchange.reads import CALLER, Caller, Reads
 from trading.exchange.services import turns, watching
 from trading.exchange.services.hearing import Hearing
 from trading.exchange.services.turns import Pauses, Rotation
 from trading.exchange.services.watching import TransactionsWatch
 from trading.ledger.refusals import LedgerRefused
+from trading.market.outcome import Clear
 from trading.market.records import TradeRecord
 from trading.market.settings import MarketSettings
+from trading.mechanisms.network import no_network
 from trading.reasons import MarketReason, Refused
 
 pytestmark = pytest.mark.attack
@@ -303,6 +312,40 @@ def test_who_was_refused_for_his_rate_is_not_heard_again_at_once() -> None:
         return len(heard) > 2
 
     repelled(attack, lambda: [patch.object(Pauses, "_is_hasty", lambda *_: False)])
+
+
+def test_a_mechanism_that_dawdles_does_not_keep_the_next_interval_waiting() -> None:
+    """As a book may be made for, or a plug-in be written."""
+    asked = Clear(INTERVAL, "call", 1, tuple(book([(9, 5)], [(3, 5)])), frozenset(), 7)
+
+    async def keeps_waiting() -> bool:
+        workers = WorkerClearer()
+        both = [msgspec.structs.replace(asked, mechanism=DAWDLING), asked]
+        try:
+            await workers.warm_up()
+            first, other = [
+                asyncio.ensure_future(workers.clear(each, no_network())) for each in both
+            ]
+            # One that has no end has none in a second either.
+            if not (await asyncio.wait({first}, timeout=1.0))[0]:
+                return True
+            assert {each.reason for each in (await first).clearing.unmatched} == {
+                MarketReason.NOT_SOLVED
+            }
+            with patch.object(clearer, "_MOST_S", PATIENCE_S):
+                return not (await other).clearing.matches
+        finally:
+            workers.close()
+
+    def attack() -> bool:
+        return asyncio.run(keeps_waiting())
+
+    with (
+        patch.object(clearer, "_cleared", dawdling_cleared),
+        patch.object(clearer, "_warm_up", os.getpid),
+        patch.object(clearer, "_MOST_S", 0.0),
+    ):
+        repelled(attack, lambda: [patch.object(clearer, "_MOST_S", PATIENCE_S)])
 
 
 def test_whoever_repeats_what_others_signed_pays_for_it_by_host() -> None:
