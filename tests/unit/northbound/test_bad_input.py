@@ -13,7 +13,8 @@ from grpc_status import rpc_status
 
 from digitalgrid.client import RequestRefused, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.support.northbound import in_loop, northbound
+from tests.support.grids import spare_way
+from tests.support.northbound import Northbound, in_loop, northbound
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -52,6 +53,18 @@ BAD = {
     "a standby that could only share the first path": Bad(
         power_request("town", 1e6, avoid_ids=["r3"], protect="link"),
         *(PRECONDITION, "PROTECTION_IMPOSSIBLE", "protect", {"bridges": "r1-r2,r2-r4"}),
+    ),
+    # The longer way would lose so much more that its first line cannot carry it.
+    "a standby without room": Bad(
+        power_request("town", 5.6e6, source_ids=["solar"], protect="link"),
+        *(EXHAUSTED, "PROTECTION_NO_ROOM", "protect"),
+    ),
+    "a standby of its own without room": Bad(
+        power_request("town", 5.6e6, source_ids=["solar"], protect="link", dedicated=True),
+        *(EXHAUSTED, "PROTECTION_NO_ROOM", "dedicated"),
+    ),
+    "room of its own for no standby": Bad(
+        power_request("town", 1e6, dedicated=True), INVALID, "DEDICATED_UNPROTECTED", "dedicated"
     ),
     "a source as sink": Bad(power_request("solar", 1e6), NOT_FOUND, "UNKNOWN_ID", "sink_id"),
     "source is sink": Bad(
@@ -149,21 +162,56 @@ def test_a_bad_request_is_refused_by_every_form_of_it(bad: Bad) -> None:
 @in_loop
 async def refused_by_every_form(bad: Bad) -> None:
     async with northbound() as api:
-        for call in (api.client.request_power, api.client.compute_power):
-            with pytest.raises(RequestRefused) as refused:
-                await call(bad.request)
-            error = refused.value
-            assert (error.code, error.reason) == (bad.code, bad.reason)
-            assert [violation.field for violation in error.violations] == [bad.field]
-            assert error.metadata.items() >= bad.metadata.items()
-            assert api.reserved() == {}
-        (outcome,) = (await api.client.batch_request_power([bad.request])).outcomes
-        assert outcome.code == bad.code.value[0]
-        assert outcome.message == str(error)
-        assert (outcome.reason, outcome.field) == (bad.reason, bad.field)
-        assert dict(outcome.metadata) == error.metadata
+        await assert_refused(api, bad)
         assert api.reserved() == {}
         assert not any(change.circuits for change in api.store.changes)
+
+
+async def assert_refused(api: Northbound, bad: Bad) -> None:
+    """By every call that takes a request, alike; what is reserved stays what it was."""
+    before = api.reserved()
+    for call in (api.client.request_power, api.client.compute_power):
+        with pytest.raises(RequestRefused) as refused:
+            await call(bad.request)
+        error = refused.value
+        assert (error.code, error.reason) == (bad.code, bad.reason)
+        assert [violation.field for violation in error.violations] == [bad.field]
+        assert error.metadata.items() >= bad.metadata.items()
+        assert api.reserved() == before
+    (outcome,) = (await api.client.batch_request_power([bad.request])).outcomes
+    assert outcome.code == bad.code.value[0]
+    assert outcome.message == str(error)
+    assert (outcome.reason, outcome.field) == (bad.reason, bad.field)
+    assert dict(outcome.metadata) == error.metadata
+    assert api.reserved() == before
+
+
+def protected(plant: str, *, dedicated: bool) -> pb.PowerRequest:
+    return power_request("town", 1e6, source_ids=[plant], protect="link", dedicated=dedicated)
+
+
+@pytest.mark.parametrize("first_dedicated", [True, False])
+def test_room_that_another_standby_has_is_not_had_unless_both_share_it(
+    first_dedicated: bool,
+) -> None:
+    refused_beside(first_dedicated=first_dedicated)
+
+
+@in_loop
+async def refused_beside(first_dedicated: bool) -> None:
+    """Either the first has room of its own, or the second asks for it."""
+    async with northbound(spare_way()) as api:
+        first = protected("plant-a", dedicated=first_dedicated)
+        (circuit,) = (await api.client.request_power(first)).circuits
+        await api.client.wait_until_active([circuit.circuit_id])
+        second = protected("plant-b", dedicated=not first_dedicated)
+        field = "protect" if first_dedicated else "dedicated"
+        cut = {"bottleneck_links": "a-t,b-t,x-t"}
+        await assert_refused(api, Bad(second, EXHAUSTED, "PROTECTION_NO_ROOM", field, cut))
+        assert len((await api.client.list_circuits()).circuits) == 1
+        if not first_dedicated:
+            shares = protected("plant-b", dedicated=False)
+            assert (await api.client.request_power(shares)).circuits
 
 
 @in_loop
