@@ -16,7 +16,7 @@ from trading.exchange.ports import Unreachable
 from trading.exchange.reads import CALLER, Caller
 from trading.exchange.runtime import JournalFailed
 from trading.exchange.services.turns import Rotation, host_of
-from trading.ledger.refusals import LedgerReason, LedgerRefused
+from trading.ledger.refusals import LedgerRefused
 from trading.reasons import MarketReason, Refused
 
 _log = logging.getLogger(__name__)
@@ -25,16 +25,6 @@ Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
 # Health checking and reflection answer for themselves.
 _OURS = "/digitalgrid."
 _PASSING = (MarketReason.OVERLOADED, MarketReason.RATE_LIMIT)
-_OF_LEDGER = {
-    LedgerReason.BALANCE_TOO_LOW: RefusalCode.FAILED_PRECONDITION,
-    LedgerReason.NOT_REFUNDABLE_YET: RefusalCode.FAILED_PRECONDITION,
-    LedgerReason.NO_ESCROW: RefusalCode.NOT_FOUND,
-    LedgerReason.ESCROW_EXISTS: RefusalCode.ALREADY_EXISTS,
-    LedgerReason.KEY_REUSED: RefusalCode.ALREADY_EXISTS,
-    LedgerReason.NOT_FOR_CLIENTS: RefusalCode.PERMISSION_DENIED,
-    LedgerReason.TOO_MANY_KEYS: RefusalCode.RESOURCE_EXHAUSTED,
-    LedgerReason.TOO_MUCH_MONEY: RefusalCode.RESOURCE_EXHAUSTED,
-}
 
 
 def failed(error: Exception, method: str) -> Status:
@@ -46,7 +36,7 @@ def failed(error: Exception, method: str) -> Status:
                 error.reason.code, error.reason, str(error), error.field, is_passing=is_passing
             )
         case LedgerRefused():
-            return status_of(_code_of(error), error.reason, str(error), error.field)
+            return status_of(error.reason.code, error.reason, str(error), error.field)
         case MalformedMessage():
             reason = Reason.MALFORMED_MESSAGE
             return status_of(reason.code, reason, str(error))
@@ -57,12 +47,6 @@ def failed(error: Exception, method: str) -> Status:
         case _:
             _log.error("%s failed: a defect", method, exc_info=error)
             return Status(code=grpc.StatusCode.INTERNAL.value[0], message="a defect; see the log")
-
-
-def _code_of(refused: LedgerRefused) -> RefusalCode:
-    if isinstance(refused.reason, MarketReason):
-        return refused.reason.code
-    return _OF_LEDGER.get(refused.reason, RefusalCode.INVALID_ARGUMENT)
 
 
 class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
