@@ -32,6 +32,7 @@ from trading.exchange.ports import (
     Unreachable,
 )
 from trading.exchange.reads import Reads
+from trading.exchange.tallies import Tallies
 from trading.market.disputes import Objection
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
@@ -96,6 +97,7 @@ class Runtime:
         # One read at a time: several would have the interpreter from the loop for most of the time.
         self._reader = ThreadPoolExecutor(1, "reads")
         self._reads = Reads()
+        self.tallies = Tallies()
         self._courier = Courier(controller, ledger, self, self._fail)
         self._ticket = 0
         self._unwritten: deque[_Unwritten] = deque()
@@ -132,7 +134,7 @@ class Runtime:
 
         ``mandate_holds``: whether the signature of their party covers all of them.
         """
-        return await self._do(
+        answers = await self._do(
             lambda now_ns: self.market.create(
                 tenders,
                 now_ns,
@@ -141,6 +143,8 @@ class Runtime:
                 registered=self._ledger.registered,
             )
         )
+        self.tallies.answered(answers)
+        return answers
 
     async def cancel_tender(self, party: str, nonce: int, order_id: str) -> OrderRecord:
         """Raises Refused; of an order that has ended already it is told how it stands."""
@@ -336,6 +340,7 @@ class Runtime:
         if written.done is not None and not written.done.done():
             written.done.set_result(None)
         if written.records:
+            self.tallies.written(written.records)
             for heard in tuple(self._listeners):
                 heard(written.records)
         if not self._is_closed:

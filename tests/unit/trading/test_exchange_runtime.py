@@ -124,6 +124,8 @@ async def test_a_trade_goes_all_the_way(tmp_path: Path) -> None:
     assert found.trade.delivery is Delivery.ACTIVE
     states = [each.trade.state for each in told if isinstance(each, TradeRecord)]
     assert states == sorted(states, key=list(State).index) and states[-1] is State.SETTLED
+    assert exchange.tallies.tenders == {"taken": 2}
+    assert exchange.tallies.trades == {State.SETTLED: 1}
     assert not any(others.ledger.book.has_escrow(each) for each in others.trades)
     await exchange.close()
 
@@ -384,6 +386,8 @@ async def test_an_interval_is_cleared_at_its_gate_once_the_network_is_known(tmp_
     (cleared,) = [each for each in told if isinstance(each, ClearingRecord)]
     assert [each.wh for each in cleared.matches] == [100] and not cleared.faults
     assert await exchange.list_clearings(ClearingsAsked(5)) == [cleared]
+    assert exchange.tallies.clearings == {"right": 1, "wrong": 0}
+    assert sum(exchange.tallies.clearing_s.counts) == 1
     await exchange.close()
 
 

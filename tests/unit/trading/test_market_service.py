@@ -496,7 +496,7 @@ def test_the_log_gets_another_key_while_the_exchange_goes_on(tmp_path: Path) -> 
 
 def test_metrics_tell_what_waits_and_name_nobody(tmp_path: Path) -> None:
     async def story(parties: Parties) -> None:
-        await parties.tender("ann", parties.of("o1"), parties.of("o2"))
+        await parties.tender("ann", parties.of("o1"), parties.of("o2"), parties.of("o3", wh=0))
         families = {each.name: each for each in ExchangeMetrics(parties.exchange).collect()}
         # What is counted seldom is there once it has happened.
         always = {PREFIX + each.name for each in METRICS if each.labels != ("cause",)}
@@ -507,6 +507,11 @@ def test_metrics_tell_what_waits_and_name_nobody(tmp_path: Path) -> None:
             'dgm_open_wh{side="buy"} 20',
             'dgm_intervals{phase="open"} 2',
             'dgm_trades{state="settled"} 0',
+            'dgm_tenders_total{result="taken"} 2',
+            'dgm_tenders_total{result="QUANTITY_NOT_POSITIVE"} 1',
+            'dgm_trades_ended_total{state="settled"} 0',
+            'dgm_clearings_total{result="right"} 0',
+            "dgm_clearing_duration_seconds_count 0",
             "dgm_ledger_entries 3",
         ):
             assert line in [each.removesuffix(".0") for each in told], told

@@ -47,8 +47,18 @@ class ExchangeMetrics:
         states = Counter({each.value: 0 for each in State})
         states.update(row.trade.state.value for row in market.trades())
         yield _FAMILIES.of("trades", one_label(states))
+        yield from self._tallied()
         yield _FAMILIES.one("requests_unanswered", exchange.runtime.on_way)
         yield _FAMILIES.one("journal_unwritten", exchange.runtime.unwritten)
         yield _FAMILIES.one("ledger_entries", exchange.ledger.size)
         yield _FAMILIES.one("ledger_waiting", exchange.ledger.waiting)
         yield from _FAMILIES.counters(COUNTERS.snapshot())
+
+    def _tallied(self) -> Iterator[Family]:
+        """What has happened since the start."""
+        tallies = self._exchange.runtime.tallies
+        yield _FAMILIES.of("tenders_total", one_label(tallies.tenders))
+        ended = {each.value: tallies.trades[each] for each in State if each.ended}
+        yield _FAMILIES.of("trades_ended_total", one_label(ended))
+        yield _FAMILIES.of("clearings_total", one_label(tallies.clearings))
+        yield _FAMILIES.histogram("clearing_duration_seconds", [((), tallies.clearing_s)])

@@ -7,7 +7,7 @@ from digitalgrid.metrics.reference import Kind, Metric, metrics_table
 
 # Of every name.
 PREFIX = "dgm_"
-_G, _C = Kind.GAUGE, Kind.COUNTER
+_G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
 # Labels have few values each: words of the program, never ids of parties, meters or trades.
 METRICS = (
     Metric("build_info", _G, ("version", "python"), "1; what runs"),
@@ -16,6 +16,10 @@ METRICS = (
     Metric("orders_open", _G, ("side",), "orders of which something waits"),
     Metric("open_wh", _G, ("side",), "what waits of them, in Wh"),
     Metric("trades", _G, ("state",), "trades of intervals that have not ended"),
+    Metric("tenders_total", _C, ("result",), "tenders that were looked at since the start: taken, or why not"),
+    Metric("trades_ended_total", _C, ("state",), "trades that have ended since the start, by how"),
+    Metric("clearings_total", _C, ("result",), "clearings since the start: right, or wrong by the independent check"),
+    Metric("clearing_duration_seconds", _H, (), "how long deciding a clearing took"),
     Metric("requests_unanswered", _G, (), "requests of trades to the controller and the ledger, on their way"),
     Metric("journal_unwritten", _G, (), "commands on their way to the journal; 4,096 turn others away"),
     Metric("ledger_entries", _G, (), "entries of the ledger's log"),
