@@ -1,13 +1,16 @@
 """A controller and its routers, both real, in simulated time: whatever fails, who was protected lacks nothing."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.generation import Generation
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
+from controller.core.network.admin import AdminState
 from digitalgrid.gridfile import load_grid
 from digitalgrid.units import NS_PER_S
 from tests.support.closed_loop import ClosedLoop
@@ -102,3 +105,64 @@ def test_a_protected_circuit_lacks_next_to_nothing_whatever_fails_though_routers
     for _ in range(2):
         world.fail(what, controlled=controlled)
     world.assert_sound(silenced=what == "silence")
+
+
+class Moves:
+    """Circuits that nothing protects, to all loads, and what each of them lacks from its first power on."""
+
+    def __init__(self) -> None:
+        self.loop = ClosedLoop(load_grid(ELAN9))
+        loads = [each.id for each in self.loop.grid.loads]
+        self.ids = self.loop.request(
+            [
+                PowerRequest(f"request {number}", each, 0.3e6)
+                for number, each in enumerate(2 * loads)
+            ]
+        )
+        assert self.loop.run_until(self.stand, 10)
+        self.loop.run(5 * NS_PER_S)
+
+    def stand(self) -> bool:
+        """Whether each has its power, of one generation and no more."""
+        circuits = map(self.loop.circuit, self.ids)
+        return all(
+            each.state is CircuitState.ACTIVE and len(each.generations) == 1 for each in circuits
+        )
+
+    def missing_mj(self) -> dict[int, int]:
+        found = {}
+        for key in self.ids:
+            sink = self.loop.nodes[newest(self.loop.circuit(key)).route.sink_router_id]
+            found[key] = sink.device.read_books(self.loop.now_ns).promises[key].missing_mj
+        return found
+
+    def busiest_line(self) -> str:
+        """That most circuits cross."""
+        crossed = Counter(
+            link.link_id for key in self.ids for link in newest(self.loop.circuit(key)).route.links
+        )
+        return max(sorted(crossed), key=crossed.__getitem__)
+
+
+def test_a_drained_line_and_another_power_cost_the_loads_nothing() -> None:
+    moves = Moves()
+    loop, before = moves.loop, moves.missing_mj()
+    generations = {key: loop.circuit(key).last_generation for key in moves.ids}
+    line = moves.busiest_line()
+    crossing = {key for key in moves.ids if _uses(newest(loop.circuit(key)), line)}
+    loop.take_out(line)
+    drains = loop.core.questions.drains
+    assert loop.run_until(lambda: drains[line].state is AdminState.DRAINED, 60)
+    moved = {key for key in moves.ids if loop.circuit(key).last_generation > generations[key]}
+    assert moved == crossing and len(moved) > 1
+    assert loop.run_until(moves.stand, 30)
+    assert moves.missing_mj() == before
+    loop.put_back(line)
+    for share in (0.9, 1.0):
+        for key in moves.ids:
+            loop.change(key, share * 0.3e6)
+        loop.run(2 * NS_PER_S)
+        assert loop.run_until(moves.stand, 30)
+    after = moves.missing_mj()
+    # A few millijoules are what rounding owes.
+    assert max(after[key] - before[key] for key in moves.ids) <= 10

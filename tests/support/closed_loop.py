@@ -17,6 +17,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.effects import Persist, Send
 from controller.core.messages import CircuitStatus, ToRouter, TransactionResult
+from controller.core.network.admin import DrainOrder
 from controller.core.settings import CoreSettings
 from digitalgrid.capabilities import Capability
 from digitalgrid.gridfile import Grid
@@ -89,6 +90,15 @@ class ClosedLoop(DeviceNetwork):
 
     def change(self, circuit_id: int, power_w: float) -> None:
         self.core.change(circuit_id, power_w, self.now_ns)
+        self._carry_out_core()
+
+    def take_out(self, id_: str) -> None:
+        """Out of service, as an operator does it."""
+        self.core.drain(DrainOrder(id_), self.now_ns)
+        self._carry_out_core()
+
+    def put_back(self, id_: str) -> None:
+        self.core.undrain(id_, self.now_ns)
         self._carry_out_core()
 
     def release(self, circuit_id: int) -> None:
