@@ -15,6 +15,8 @@ _READ_AGAIN_S, _ADMITS_AGAIN_S = 2.0, 4.0
 _FIRST_PACKET_MS = {"carrier": (50, 250), "silent": (250, 400)}
 # Median of what circuits lack that nothing protects; ticks are of 100 ms.
 _MISSING_P50_MS = {"carrier": 100, "silent": 250}
+# What planned moves may cost: median, largest.
+PLANNED_MOVE_MS = (0.0, 2.0)
 _BOOK_KEYS = (
     "oversubscribed_instants",
     "conservation_error_mj",
@@ -180,6 +182,10 @@ class Figures:
             yield f"first_packet_ms {kind} max", max(packets_ms, default=None), max_ms
         for kind, limit_ms in _MISSING_P50_MS.items():
             yield f"missing_ms {kind} p50", percentile(self.outages[kind].missing_ms, 0.5), limit_ms
+        # As they are shown: a few millijoules are what rounding owes.
+        moves_ms = [round(each, 1) for each in self.outages["move"].missing_ms]
+        yield "missing_ms move p50", percentile(moves_ms, 0.5), PLANNED_MOVE_MS[0]
+        yield "missing_ms move max", max(moves_ms, default=None), PLANNED_MOVE_MS[1]
 
 
 def _spread(values: Sequence[float], upper: str) -> dict[str, float | None]:

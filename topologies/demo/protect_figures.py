@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from topologies.demo.books import Books
-from topologies.demo.figures import percentile
+from topologies.demo.figures import PLANNED_MOVE_MS, percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Limit:
 
 
 # A line's end hears its carrier go; whatever else fails is found by what does not come.
-CARRIER, SILENCE, MOVE = Limit(2.0, 20.0), Limit(5.0, 50.0), Limit(0.0, 2.0)
-# Until whatever is protected is so again.
+CARRIER, SILENCE, MOVE = Limit(2.0, 20.0), Limit(5.0, 50.0), Limit(*PLANNED_MOVE_MS)
+# Until whatever is to be protected is so, at first and after a fault.
 READY_WITHIN_S = 10.0
 
 
@@ -106,6 +106,8 @@ class ProtectFigures:
 
     def missed(self) -> Iterator[str]:
         """A sentence on each figure that is not as it should be, though nobody was promised too much for it."""
+        if self.protected_after_s is None or self.protected_after_s > READY_WITHIN_S:
+            yield f"not all protected within {READY_WITHIN_S:g} s of their request"
         for trial in self.trials:
             if trial.missing_ms and not trial.kept:
                 figures = shown(trial.missing_ms)

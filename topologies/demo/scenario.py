@@ -135,8 +135,10 @@ class Scenario(Stage):
             self._figures.cuts["silent"] += 1
 
     def _a_busy_line(self) -> str:
-        busy = [link.id for link in self._grid.links if self._observer.using(link.id, self._served)]
-        return self._random.choice(busy)
+        return self._random.choice(self._busy_lines())
+
+    def _busy_lines(self) -> list[str]:
+        return [link.id for link in self._grid.links if self._observer.using(link.id, self._served)]
 
     async def _break_line(
         self,
@@ -193,16 +195,31 @@ class Scenario(Stage):
                 )
 
     async def move_circuits(self) -> None:
-        """Planned moves with all lines up: to a little less power and back, then to better paths."""
+        """Planned moves with all lines up: to a little less power and back, away from a line, then to better paths."""
         self._say("moving every circuit, with all lines up")
         for key in self._served:
             power_w = self._observer.circuits[key].power_w
             for wanted_w in (_MOVED_TO * power_w, power_w):
                 await self._move({key}, partial(self._client.change_circuit, key, wanted_w))
+        await self._drain_a_line()
         answer = await self._client.reoptimise(pb.ReoptimiseRequest(dry_run=True))
         moved = {each.circuit_id for each in answer.moves} & set(self._served)
         if moved:
             await self._move(moved, self._reoptimise)
+
+    async def _drain_a_line(self) -> None:
+        """The first busy one whose circuits can all leave, as a rehearsal says; then it is in service again."""
+        for link_id in self._busy_lines():
+            asked = pb.WhatIfRequest(drain_ids=[link_id])
+            found = (await self._client.what_if(asked)).consequences
+            if all(each.outcome == pb.OUTCOME_MOVES for each in found):
+                self._say(f"draining {link_id}")
+                moved = {each.circuit_id for each in found}
+                await self._move(moved, partial(self._client.drain, pb.DrainRequest(id=link_id)))
+                await self._client.wait_until_drained(link_id, timeout_s=PATIENCE_S)
+                await self._client.undrain(link_id)
+                return
+        self._say("no line is drained: from each there is somebody who cannot leave")
 
     async def _reoptimise(self) -> None:
         await self._client.reoptimise(pb.ReoptimiseRequest())

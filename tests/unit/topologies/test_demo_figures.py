@@ -105,6 +105,17 @@ def test_a_load_that_gets_too_little_is_not_well() -> None:
     ]
 
 
+def test_a_planned_move_that_costs_something_is_not_well() -> None:
+    figures = Figures()
+    figures.outages["move"].missing_ms = [0.0, 0.0004, 2.04]
+    assert not [each for each in figures.shortcomings() if "move" in each]
+    figures.outages["move"].missing_ms += [0.3, 0.3, 2.1]
+    assert [each for each in figures.shortcomings() if "move" in each] == [
+        "missing_ms move p50: 0.3, more than 0",
+        "missing_ms move max: 2.1, more than 2",
+    ]
+
+
 def test_what_circuits_lack_counts_from_one_reading_of_the_meters_to_the_next() -> None:
     def reading(start_mj: int, fault_mj: int, move_mj: int) -> Lacking:
         missing = pb.MissingEnergy(start_mj=start_mj, fault_mj=fault_mj, move_mj=move_mj)

@@ -1,5 +1,7 @@
 """What the run of protected circuits says of itself: a missed limit is named, books that do not balance fail it."""
 
+import pytest
+
 from topologies.demo.books import Books
 from topologies.demo.protect_figures import CARRIER, MOVE, ProtectFigures, Trial
 
@@ -12,6 +14,14 @@ def test_a_trial_is_kept_where_the_median_and_the_worst_are() -> None:
     assert not Trial("line cut", CARRIER, missing_ms=[0.0, 2.1, 3.0]).kept
     assert not Trial("line cut", CARRIER, missing_ms=[0.0, 0.0, 20.1]).kept
     assert not Trial("line cut", CARRIER).kept, "nothing was measured"
+
+
+@pytest.mark.parametrize(("after_s", "missed"), [(9.9, 0), (10.1, 1), (None, 1)])
+def test_that_all_are_protected_soon_after_they_are_asked_for_is_looked_at(
+    after_s: float | None, missed: int
+) -> None:
+    said = list(ProtectFigures(protected_after_s=after_s).missed())
+    assert said == ["not all protected within 10 s of their request"] * missed
 
 
 def test_what_is_missed_is_said_and_only_what_breaks_a_law_fails() -> None:
