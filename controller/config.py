@@ -237,8 +237,8 @@ class ControllerConfig:
     # which serves interpreted at once and goes on compiled as soon as kernels are loaded, or compiled.
     engine: Literal["auto", "compiled", "interpreted"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    # Lines for people, or an object of JSON a line.
-    log_format: Literal["text", "json"] = "text"
+    # "text": lines for people; "json": an object a line; "auto": text on a terminal, else JSON.
+    log_format: Literal["auto", "text", "json"] = "auto"
 
     def __post_init__(self) -> None:
         check(self, self._problems())

@@ -11,8 +11,11 @@ FULL_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class LogFormat(StrEnum):
-    """``JSON`` is an object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, ``exception`` of a failure."""
+    """``JSON`` is an object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, ``exception`` of a failure. By
+    ``AUTO`` a terminal has text, and whatever else takes the lines has JSON.
+    """
 
+    AUTO = "auto"
     TEXT = "text"
     JSON = "json"
 
@@ -35,7 +38,8 @@ def log_to_standard_error(
     object has the fields of ``always``, which say whose it is.
     """
     handler = logging.StreamHandler(sys.stderr)
-    json_lines = log_format is LogFormat.JSON
+    watched = sys.stderr.isatty()
+    json_lines = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not watched)
     handler.setFormatter(
         _json_formatter(always or {}) if json_lines else _PrintableFormatter(style)
     )

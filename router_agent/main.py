@@ -28,9 +28,9 @@ def dgr() -> None:
 @click.option(
     "--log-format",
     type=click.Choice([each.value for each in LogFormat]),
-    default=LogFormat.TEXT.value,
+    default=LogFormat.AUTO.value,
     show_default=True,
-    help="Lines for people, or an object of JSON a line.",
+    help="Lines for people (text), or an object of JSON a line; auto: text on a terminal, else JSON.",
 )
 @click.option(
     "--metrics",

@@ -141,6 +141,8 @@ def controller_config(
         "southbound": {"listen": [f"{host}:{options.southbound_port}"]},
         "store": {"path": str(files.controller_store)},
         "web": {"emulation": str(files.control_socket), "network": network},
+        # A file, which people read, and of which the last lines are told when it ends by itself.
+        "log_format": "text",
     }
     if options.trace is not None:
         config["tracing"] = {"endpoint": options.trace}

@@ -139,6 +139,7 @@ class Exchange:
             "controller": [controller],
             "listen": self.server,
             "state_dir": str(self.files.state.absolute()),
+            "log_format": "text",
             "operator": {
                 "party": OPERATOR,
                 "public_key": self._key(OPERATOR).public_key.hex(),

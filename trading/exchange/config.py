@@ -229,7 +229,8 @@ class ExchangeConfig:
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     state_dir: str = ".run/market"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
+    # As a controller's.
+    log_format: Literal["auto", "text", "json"] = "auto"
 
     def __post_init__(self) -> None:
         check(self, self._problems())

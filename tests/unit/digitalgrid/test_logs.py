@@ -1,4 +1,6 @@
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -79,3 +81,19 @@ def test_logs_of_json_are_an_object_a_line_whatever_is_said() -> None:
         "router_id": "r1",
     }
     assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_a_terminal_has_lines_for_people_and_whatever_else_takes_them_has_json() -> None:
+    program = (
+        "import logging\n"
+        "from digitalgrid.logs import LogFormat, log_to_standard_error\n"
+        "log_to_standard_error(log_format=LogFormat.AUTO)\n"
+        "logging.warning('it rains')\n"
+    )
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True)
+    os.close(theirs)
+    assert os.read(ours, 4096).endswith(b"WARNING root: it rains\r\n")
+    os.close(ours)
+    piped = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=True)
+    assert json.loads(piped.stderr)["message"] == "it rains"
