@@ -42,6 +42,7 @@ PROMISES = {
     # Of 151 events, for each of three ways to deal with those who would trade with themselves: a million.
     "continuous": Promise(f"{_TRADING}/test_book.py", "BOOKS", 2_208, "what_the_plain_one_does"),
     "nodal": Promise(f"{_TRADING}/test_nodal.py", "NETWORKS", 200, "what_a_cone_program_finds"),
+    "admitted": Promise(f"{_TRADING}/test_matches_are_admitted.py", "NETWORKS", 200),
     # And the end of it.
     "log": Promise("tests/attack/trading/test_modification.py", "WHOLE_ENTRIES", _ENTRIES + 1),
 }
