@@ -60,6 +60,15 @@ class Outcome(StrEnum):
     LEFT = "left"
 
 
+class LeadEvent(StrEnum):
+    """How a controller began to lead, or ceased: ``GIVEN`` by another, ``HANDED_OVER`` as it was told to end."""
+
+    ELECTED = "elected"
+    GIVEN = "given"
+    HANDED_OVER = "handed_over"
+    LOST = "lost"
+
+
 class SessionEvent(StrEnum):
     OPENED = "opened"
     CLOSED = "closed"
@@ -119,9 +128,10 @@ class Tallies:
     )
     # One change at a time, from its decision until it is durable.
     commits_s: Histogram = field(default_factory=lambda: Histogram(CALL_BOUNDS_S))
-    # How often this controller began to lead, or ceased.
-    began_to_lead: int = 0
-    ceased_to_lead: int = 0
+    # How often this controller began to lead, or ceased, and how.
+    lead_events: Counter[LeadEvent] = field(
+        default_factory=lambda: Counter(dict.fromkeys(LeadEvent, 0))
+    )
     # Browsers that show the page; those that came back and had to begin anew; and those that did not read.
     web_clients: int = 0
     web_resyncs: int = 0

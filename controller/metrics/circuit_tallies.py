@@ -10,6 +10,7 @@ import numpy as np
 from controller.core.circuits.circuit import Circuit, CircuitState, Timings
 from controller.core.errors import Refusal
 from controller.core.questions import Questions
+from controller.metrics.reroute_times import RerouteTimes
 from controller.runtime.runtime import Runtime
 from controller.tallies import POWER_BOUNDS_S
 from digitalgrid.metrics.histogram import Histogram
@@ -42,6 +43,7 @@ class CircuitTallies:
         self.promised_mj = 0
         self.missing_mj = Counter(dict.fromkeys(CAUSES, 0))
         self.gaps_s = {cause: Histogram(POWER_BOUNDS_S) for cause in CAUSES}
+        self.reroutes = RerouteTimes(runtime, now_ns)
         self._begin()
 
     @property
@@ -56,8 +58,10 @@ class CircuitTallies:
         feeds = self._runtime.feeds
         feeds.circuits.subscribe(self._changed.add)
         feeds.roles.subscribe(self._begin)
+        forget_reroutes = self.reroutes.subscribed()
 
         def unsubscribe() -> None:
+            forget_reroutes()
             feeds.circuits.unsubscribe(self._changed.add)
             feeds.roles.unsubscribe(self._begin)
 

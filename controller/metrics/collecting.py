@@ -91,11 +91,8 @@ class Metrics:
         yield _FAMILIES.of("build_info", [(built, 1)])
         yield _FAMILIES.one("leader", runtime.leads)
         yield _FAMILIES.one("term", runtime.election_id.low)
-        changes = {
-            ("began",): runtime.tallies.began_to_lead,
-            ("ceased",): runtime.tallies.ceased_to_lead,
-        }
-        yield _FAMILIES.of("leadership_changes_total", changes.items())
+        changes = {event.value: times for event, times in runtime.tallies.lead_events.items()}
+        yield _FAMILIES.of("leadership_changes_total", one_label(changes))
         yield _FAMILIES.histogram("loop_lateness_seconds", [((), self._lateness_s)])
         busy_s = {part.value: each for part, each in runtime.tallies.busy_s.items()}
         yield _FAMILIES.of("loop_busy_seconds_total", one_label(busy_s))
@@ -171,6 +168,8 @@ class Metrics:
         yield _FAMILIES.of("circuit_missing_energy_joules_total", one_label(missing_j))
         yield _FAMILIES.histogram("circuit_missing_power_seconds", one_label(known.gaps_s))
         yield _FAMILIES.one("circuits_waiting_seconds", known.longest_wait_s)
+        took_s = {cause.name.lower(): each for cause, each in known.reroutes.took_s.items()}
+        yield _FAMILIES.histogram("reroute_duration_seconds", one_label(took_s))
 
 
 def _of_energies(reading: Reading) -> Iterator[Family]:

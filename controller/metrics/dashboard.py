@@ -10,7 +10,7 @@ from controller.metrics.panels import ANNOTATIONS, ROWS, Annotation
 # Of the page, which Grafana divides into 24 columns: each panel's width and height.
 _COLUMNS = 24
 _SIZES = {
-    Drawn.FIGURE: (4, 4),
+    Drawn.FIGURE: (3, 4),
     Drawn.SERIES: (12, 8),
     Drawn.HEAT: (12, 8),
     Drawn.GRAPH: (_COLUMNS, 16),
@@ -141,7 +141,7 @@ def _target(index: int, query: Query) -> Json:
 
 
 def _choices() -> Iterator[Json]:
-    """What is chosen at the head: the source of the figures, the job, and the controllers."""
+    """What is chosen at the head: the source of the figures, jobs of controllers, controllers, and jobs of routers."""
     yield {
         "name": "source",
         "label": "Prometheus",
@@ -149,16 +149,17 @@ def _choices() -> Iterator[Json]:
         "query": "prometheus",
     }
     chosen = (
-        ("job", "Job", "dgc_build_info"),
-        ("instance", "Controller", 'dgc_build_info{job=~"$job"}'),
+        ("job", "Job", "dgc_build_info", "job"),
+        ("instance", "Controller", 'dgc_build_info{job=~"$job"}', "instance"),
+        ("routers", "Routers' job", "dgr_build_info", "job"),
     )
-    for name, label, series in chosen:
+    for name, label, series, of in chosen:
         yield {
             "name": name,
             "label": label,
             "type": "query",
             "datasource": _SOURCE,
-            "query": {"query": f"label_values({series}, {name})", "refId": name},
+            "query": {"query": f"label_values({series}, {of})", "refId": name},
             # Asked anew whenever the time that is shown changes.
             "refresh": 2,
             "includeAll": True,

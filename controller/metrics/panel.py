@@ -1,10 +1,12 @@
 """What a panel of the dashboard is, and how its queries (PromQL) are written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-# What is chosen at the head of the dashboard; "All" is every controller of a cluster.
+# What is chosen at the head of the dashboard; "All" is every controller of a cluster, and every router.
 _CHOSEN = 'job=~"$job", instance=~"$instance"'
+_ROUTERS = 'job=~"$routers"'
 _RATE = "[$__rate_interval]"
 
 
@@ -60,6 +62,11 @@ def of(metric: str, only: str = "") -> str:
     return f"{metric}{{{only}{', ' if only else ''}{_CHOSEN}}}"
 
 
+def of_routers(metric: str) -> str:
+    """Of what routers tell Prometheus themselves."""
+    return f"{metric}{{{_ROUTERS}}}"
+
+
 def rate(series: str) -> str:
     return f"rate({series}{_RATE})"
 
@@ -71,3 +78,23 @@ def increase(series: str) -> str:
 def over(function: str, series: str, by: str = "") -> str:
     """``function``, such as max, over all series, of each value of a label by itself where one is given."""
     return f"{function}{f' by ({by})' if by else ''} ({series})"
+
+
+def by_label(label: str, function: str, series: str) -> tuple[Query, ...]:
+    """A line for each value of a label."""
+    return (Query(over(function, series, label), f"{{{{{label}}}}}"),)
+
+
+def quantiles(
+    histogram: str,
+    by: str = "",
+    shares: tuple[float, ...] = (0.5, 0.99),
+    series: Callable[[str], str] = of,
+) -> tuple[Query, ...]:
+    """A line for each share, and each value of a label where one is given."""
+    buckets = over("sum", rate(series(f"{histogram}_bucket")), f"le, {by}" if by else "le")
+    legend = f"{{{{{by}}}}} " if by else ""
+    return tuple(
+        Query(f"histogram_quantile({share}, {buckets})", f"{legend}p{round(100 * share)}")
+        for share in shares
+    )

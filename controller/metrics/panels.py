@@ -2,26 +2,23 @@
 
 from dataclasses import dataclass
 
-from controller.metrics.network_map import EDGES, NODES
-from controller.metrics.panel import Answer, Drawn, Panel, Query, Row, increase, of, over, rate
+from controller.metrics.network_panels import NETWORK, ROUTERS
+from controller.metrics.panel import (
+    Answer,
+    Drawn,
+    Panel,
+    Query,
+    Row,
+    by_label,
+    increase,
+    of,
+    over,
+    quantiles,
+    rate,
+)
 
 # From a cut to the first packet over another way (s): in half of the cases, and in all.
 _PROMISES_S = (0.05, 0.25)
-
-
-def _by(label: str, function: str, series: str) -> tuple[Query, ...]:
-    return (Query(over(function, series, label), f"{{{{{label}}}}}"),)
-
-
-def _quantiles(
-    histogram: str, by: str = "", shares: tuple[float, ...] = (0.5, 0.99)
-) -> tuple[Query, ...]:
-    buckets = over("sum", rate(of(f"{histogram}_bucket")), f"le, {by}" if by else "le")
-    legend = f"{{{{{by}}}}} " if by else ""
-    return tuple(
-        Query(f"histogram_quantile({share}, {buckets})", f"{legend}p{round(100 * share)}")
-        for share in shares
-    )
 
 
 def _heat(histogram: str) -> tuple[Query, ...]:
@@ -81,6 +78,20 @@ _NOW = (
         "One, of a cluster too.",
         2.0,
     ),
+    _one(
+        "Not in the books",
+        "joule",
+        over("max", of("dgc_books_imbalance_joules")),
+        "Injected, less all that routers account for: 0, or a bug.",
+        0.001,
+    ),
+    _one(
+        "Alerts",
+        "none",
+        'sum(ALERTS{alertstate="firing", job=~"$job"}) or vector(0)',
+        "Those that fire, where Prometheus has the rules of alerts.yaml.",
+        1.0,
+    ),
 )
 _ENERGIES = ("delivered", "line_loss", "converter_loss", "dissipated", "lost_to_faults")
 _POWER = (
@@ -107,20 +118,20 @@ _POWER = (
     Panel(
         "Promised power by state",
         "watt",
-        _by("state", "max", of("dgc_circuit_power_watts")),
+        by_label("state", "max", of("dgc_circuit_power_watts")),
         stacked=True,
     ),
     Panel(
         "Missing power by cause",
         "watt",
-        _by("cause", "sum", rate(of("dgc_circuit_missing_energy_joules_total"))),
+        by_label("cause", "sum", rate(of("dgc_circuit_missing_energy_joules_total"))),
         "Energy that loads were promised and did not get, a second.",
         stacked=True,
     ),
     Panel(
         "Missing in a gap, in seconds of the promised power",
         "s",
-        _quantiles("dgc_circuit_missing_power_seconds", "cause"),
+        quantiles("dgc_circuit_missing_power_seconds", "cause"),
         "A gap is over when its circuit is active again: what its load lacked, over its power. "
         "An alert tells where more than 1 of 100 that faults made is beyond the line, 250 ms.",
         lines=_PROMISES_S[1:],
@@ -128,7 +139,7 @@ _POWER = (
     Panel(
         "From an interruption to the first packet",
         "s",
-        _quantiles("dgc_circuit_first_packet_seconds"),
+        quantiles("dgc_circuit_first_packet_seconds"),
         "Not what a load feels: routers have some energy in store, and fill it again. "
         "The lines: 50 ms, which half of them are to stay below, and 250 ms for all.",
         lines=_PROMISES_S,
@@ -141,156 +152,75 @@ _POWER = (
         drawn=Drawn.HEAT,
     ),
     Panel(
+        "From a line's fault to power over another way",
+        "s",
+        quantiles("dgc_reroute_duration_seconds", "cause"),
+        "By why the line was down, of loads that were without power; what waited for room is among them.",
+    ),
+    Panel(
         "Interruptions", "cps", (Query(over("sum", rate(of("dgc_circuit_interruptions_total")))),)
     ),
     Panel(
         "Protection",
         "none",
-        _by("protection", "max", of("dgc_circuits_protected")),
+        by_label("protection", "max", of("dgc_circuits_protected")),
         "Circuits that ask for a standby, by where that is.",
         stacked=True,
     ),
 )
 _REQUESTS = (
-    Panel("Decisions", "reqps", _by("kind", "sum", rate(of("dgc_decisions_total"))), stacked=True),
+    Panel(
+        "Decisions", "reqps", by_label("kind", "sum", rate(of("dgc_decisions_total"))), stacked=True
+    ),
     Panel(
         "Refusals by reason",
         "reqps",
-        _by("reason", "sum", rate(of("dgc_decisions_total", 'reason!="DONE"'))),
+        by_label("reason", "sum", rate(of("dgc_decisions_total", 'reason!="DONE"'))),
         stacked=True,
     ),
     Panel(
         "From a request until a step is reached",
         "s",
-        _quantiles("dgc_circuit_setup_duration_seconds", "step"),
+        quantiles("dgc_circuit_setup_duration_seconds", "step"),
         "stored: durable; staged: accepted on the whole way; committed: told; actuated: power at the load.",
     ),
-    Panel("Calls", "s", _quantiles("dgc_rpc_duration_seconds", "method", (0.99,))),
+    Panel("Calls", "s", quantiles("dgc_rpc_duration_seconds", "method", (0.99,))),
     Panel(
         "Calls by status",
         "reqps",
-        _by("code", "sum", rate(of("dgc_rpc_requests_total"))),
+        by_label("code", "sum", rate(of("dgc_rpc_requests_total"))),
         stacked=True,
     ),
-    Panel("Circuits by state", "none", _by("state", "max", of("dgc_circuits")), stacked=True),
+    Panel("Circuits by state", "none", by_label("state", "max", of("dgc_circuits")), stacked=True),
     Panel(
         "What stands in the way of refused requests",
         "reqps",
-        _by("by", "sum", rate(of("dgc_decisions_blocked_total"))),
+        by_label("by", "sum", rate(of("dgc_decisions_blocked_total"))),
         stacked=True,
     ),
     Panel(
         "Turned away",
         "reqps",
-        _by("kind", "sum", rate(of("dgc_rpc_rejected_total"))),
+        by_label("kind", "sum", rate(of("dgc_rpc_rejected_total"))),
         "Too many are under way, of one client or of all; or the store is behind.",
         stacked=True,
     ),
-    Panel("Searches for routes", "s", _quantiles("dgc_route_duration_seconds", "search", (0.99,))),
+    Panel("Searches for routes", "s", quantiles("dgc_route_duration_seconds", "search", (0.99,))),
     Panel(
         "Routers that a search looks at",
         "none",
-        _quantiles("dgc_route_settled_routers", "search"),
+        quantiles("dgc_route_settled_routers", "search"),
         "Few in a large network: searches are guided.",
-    ),
-)
-_MAP = Panel(
-    "The network",
-    "none",
-    (NODES, EDGES),
-    "Links by what is reserved of them, from the end that sends more, thicker with current, red while down; "
-    "at a router stands the fullest of those on which it sends. With metrics.detail: links.",
-    drawn=Drawn.GRAPH,
-)
-_NETWORK = (
-    _MAP,
-    Panel("Routers", "none", _by("state", "max", of("dgc_routers"))),
-    Panel("Lines", "none", _by("state", "max", of("dgc_links")), stacked=True),
-    Panel(
-        "Lines that went down",
-        "none",
-        _by("cause", "max", increase(of("dgc_link_failures_total"))),
-        "By why their ends say so.",
-        stacked=True,
-    ),
-    Panel(
-        "Changes of the link-state database",
-        "cps",
-        (Query(over("max", rate(of("dgc_lsdb_version")))),),
-    ),
-    Panel("Taken out of service", "none", _by("state", "max", of("dgc_drains"))),
-    Panel(
-        "Links by the share of them that is reserved",
-        "percentunit",
-        _by("share", "max", of("dgc_links_loaded")),
-        "How many are taken how far: in tenths, in the direction that has more.",
-        drawn=Drawn.HEAT,
-    ),
-    Panel(
-        "The fullest link",
-        "percentunit",
-        (Query(over("max", of("dgc_link_utilisation_ratio"))),),
-        "Reserved of what it is built for.",
-    ),
-    Panel(
-        "What sources can give",
-        "watt",
-        _by("state", "max", of("dgc_source_power_watts")),
-        stacked=True,
-    ),
-    Panel("Advertisements", "cps", _by("worth", "sum", rate(of("dgc_lsas_total"))), stacked=True),
-    Panel(
-        "Sessions of routers",
-        "cps",
-        _by("event", "sum", rate(of("dgc_southbound_sessions_total"))),
-    ),
-    Panel(
-        "Answers of routers",
-        "s",
-        _quantiles("dgc_transaction_duration_seconds", "operation", (0.99,)),
-        "From an order until its router has answered.",
-    ),
-    Panel(
-        "Answers by result",
-        "cps",
-        _by("result", "sum", rate(of("dgc_transactions_total"))),
-        stacked=True,
-    ),
-    Panel(
-        "Generations on their way to routers",
-        "none",
-        (
-            Query(over("max", of("dgc_generations_in_flight")), "told of"),
-            Query(over("max", of("dgc_generations_queued")), "waiting for their turn"),
-        ),
-        "256 are told of at a time.",
-        stacked=True,
-    ),
-    Panel(
-        "Repairs",
-        "cps",
-        _by("cause", "sum", rate(of("dgc_reconcile_differences_total"))),
-        "What routers ran otherwise than they should.",
-        stacked=True,
-    ),
-    Panel(
-        "Meters' own checks",
-        "none",
-        (
-            Query(over("max", of("dgc_oversubscribed_instants_total")), "oversubscribed instants"),
-            Query(over("max", of("dgc_formula_deviation_joules")), "most off its formula, in J"),
-        ),
-        "0, or next to it.",
     ),
 )
 _INSIDE = (
     Panel(
         "Lateness of the loop",
         "s",
-        _quantiles("dgc_loop_lateness_seconds"),
+        quantiles("dgc_loop_lateness_seconds"),
         "By how much a timer comes late; nothing can be quicker.",
     ),
-    Panel("Commits of the store", "s", _quantiles("dgc_store_commit_duration_seconds")),
+    Panel("Commits of the store", "s", quantiles("dgc_store_commit_duration_seconds")),
     Panel(
         "Changes that wait for the store",
         "none",
@@ -307,21 +237,21 @@ _INSIDE = (
         ),
     ),
     Panel("Memory", "bytes", (Query(of("process_resident_memory_bytes"), "{{instance}}"),)),
-    Panel("Calls and watches under way", "none", _by("kind", "sum", of("dgc_rpc_in_flight"))),
+    Panel("Calls and watches under way", "none", by_label("kind", "sum", of("dgc_rpc_in_flight"))),
     Panel(
         "The core at work",
         "percentunit",
-        _by("part", "sum", rate(of("dgc_loop_busy_seconds_total"))),
+        by_label("part", "sum", rate(of("dgc_loop_busy_seconds_total"))),
         "Of the loop's time, by whose word it is.",
         stacked=True,
     ),
     Panel(
         "Requests that are decided together",
         "none",
-        _quantiles("dgc_admission_batch_requests"),
+        quantiles("dgc_admission_batch_requests"),
         "Each saves more by it.",
     ),
-    Panel("Changes in one commit", "none", _quantiles("dgc_store_batch_changes")),
+    Panel("Changes in one commit", "none", quantiles("dgc_store_batch_changes")),
     Panel(
         "Room for the store",
         "bytes",
@@ -339,21 +269,28 @@ _INSIDE = (
     ),
     Panel("Standbys", "none", (Query(over("max", of("dgc_standbys"))),)),
     Panel(
+        "Changes of the lead",
+        "none",
+        by_label("event", "sum", increase(of("dgc_leadership_changes_total"))),
+        "elected and given begin a lead, handed over and lost end it.",
+        stacked=True,
+    ),
+    Panel(
         "Long computations",
         "s",
-        _quantiles("dgc_solver_duration_seconds", "kind"),
+        quantiles("dgc_solver_duration_seconds", "kind"),
         "Dispatch, re-optimisation, making room and what-if, in a process of their own.",
     ),
     Panel(
         "Steps of long computations",
         "none",
-        _quantiles("dgc_solver_iterations", "kind"),
+        quantiles("dgc_solver_iterations", "kind"),
         "Of an interior point for a dispatch, rounds of columns for a re-optimisation.",
     ),
     Panel(
         "Watchers hear of news after",
         "s",
-        _quantiles("dgc_watch_wait_seconds"),
+        quantiles("dgc_watch_wait_seconds"),
         "As long as the share of the loop makes them wait that is theirs.",
     ),
 )
@@ -361,7 +298,8 @@ ROWS = (
     Row("Now", _NOW),
     Row("Power at loads", _POWER),
     Row("Requests", _REQUESTS),
-    Row("Routers and lines", _NETWORK),
+    Row("Routers and lines", NETWORK),
+    Row("What routers tell themselves", ROUTERS),
     Row("Inside the controller", _INSIDE),
 )
 

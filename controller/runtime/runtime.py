@@ -32,7 +32,7 @@ from controller.runtime.reads import Reads
 from controller.runtime.stored_reads import StoredReads
 from controller.store.protocol import Leader, LeadershipLost, Standby, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
-from controller.tallies import Part, SessionEvent, Tallies
+from controller.tallies import LeadEvent, Part, SessionEvent, Tallies
 from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.garbage_collector import freeze_term
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
@@ -111,7 +111,6 @@ class Runtime(Reads):
             stored = store.load()
             self.set_leader(None)
             self._durability.begin_term(store)
-            self.tallies.began_to_lead += 1
             self._core = Controller.succeeding(
                 self._core,
                 stored,
@@ -126,6 +125,9 @@ class Runtime(Reads):
             partial(self._from_thread, self._on_durable, store),
             partial(self._from_thread, self._on_store_failure, store),
         )
+        vitals = self.stored.vitals
+        given = vitals is not None and vitals.given
+        self.tallies.lead_events[LeadEvent.GIVEN if given else LeadEvent.ELECTED] += 1
         self._role_changed()
         self._pump()
         known = self._core.questions
@@ -171,15 +173,15 @@ class Runtime(Reads):
         store = self._durability.store
         if store is not None:
             self._pump()
-            self._stand_by()
+            self._stand_by(LeadEvent.HANDED_OVER)
         await self._loop.run_in_executor(None, let_go)
         if store is not None:
             # The last tickets were reported before the store was closed, and are in the loop's queue.
             self._loop.call_soon(self._end_term, store, "the lead was handed over")
         self._leadership.leave()
 
-    def _stand_by(self) -> None:
-        self.tallies.ceased_to_lead += 1
+    def _stand_by(self, how: LeadEvent) -> None:
+        self.tallies.lead_events[how] += 1
         self._core = Replica.succeeding(self._core, self._clock_ns())
         self._warm = False
         self._role_changed()
@@ -383,7 +385,7 @@ class Runtime(Reads):
             return
         if isinstance(error, LeadershipLost):
             _log.warning("%s; standing by", error)
-            self._stand_by()
+            self._stand_by(LeadEvent.LOST)
             self._end_term(store, str(error))
         else:
             _log.critical("%s; stopping, nothing that was promised is lost", error)

@@ -127,12 +127,14 @@ class Store(Protocol):
 
 class StoreVitals(NamedTuple):
     """How a store fares now. ``batch_sizes``: changes in each commit of the term; ``least_lease_s``: the least that was
-    left of the lease lately, None where the lead hangs on none; ``standbys`` would take the lead over.
+    left of the lease lately, None where the lead hangs on none; ``standbys`` would take the lead over; ``given``: by
+    whoever led before.
     """
 
     batch_sizes: Histogram
     least_lease_s: float | None = None
     standbys: int = 0
+    given: bool = False
 
 
 class StoreRoom(NamedTuple):

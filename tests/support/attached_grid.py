@@ -1,7 +1,10 @@
 """A simulated grid whose routers are connected to a Runtime, in its own loop."""
 
 import asyncio
+import time
 from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from controller.core.circuits.records import AuditEntry, Counters, StateChange, StoredState
 from controller.core.messages import CircuitStatus, CircuitTable, ToRouter
@@ -16,7 +19,7 @@ from controller.store.protocol import (
 )
 from digitalgrid.gridfile import Grid
 from digitalgrid.metrics.histogram import Histogram
-from digitalgrid.model import ElectionId
+from digitalgrid.model import ElectionId, FlowState
 from tests.support.simulated_grid import SimulatedGrid
 
 
@@ -97,6 +100,8 @@ class AttachedGrid:
         self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         self.simulated = SimulatedGrid(grid)
+        # How long there was none, as sinks say when power comes; 0: they do not say.
+        self.interrupted_ns = 0
 
     def connect(self, *router_ids: str) -> None:
         """All routers, or these, begin a session."""
@@ -156,4 +161,15 @@ class AttachedGrid:
     def _report(self) -> None:
         for router_id, router in self.simulated.routers.items():
             for status in router.statuses():
+                if self.interrupted_ns and status.state is FlowState.ACTUATED:
+                    self._tell_arrival(router_id, status)
                 self._tell_status(router_id, status)
+
+    def _tell_arrival(self, router_id: str, status: CircuitStatus) -> None:
+        arrived = replace(
+            status,
+            state=FlowState.ARRIVED,
+            interruption_ns=self.interrupted_ns,
+            arrived_at_ns=time.monotonic_ns(),
+        )
+        self._tell_status(router_id, arrived)

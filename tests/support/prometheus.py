@@ -1,11 +1,11 @@
-"""A Prometheus of a test's own, on loopback, which reads one controller and judges the shipped alerts."""
+"""A Prometheus of a test's own, on loopback, which reads controllers and routers, and judges the shipped alerts."""
 
 import json
 import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,14 @@ class Prometheus:
         self._url = f"http://127.0.0.1:{port}/api/v1/query?"
         self._targets = targets
 
-    def read(self, *targets: str) -> None:
-        """These controllers (host:port) from now on."""
+    def read(self, *targets: str, routers: Sequence[str] = ()) -> None:
+        """These controllers (host:port) from now on, and routers."""
+        groups = [
+            {"targets": each, "labels": {"job": job}}
+            for job, each in (("dgc", targets), ("dgr", routers))
+        ]
         told = self._targets.with_suffix(".new")
-        told.write_text(json.dumps([{"targets": targets, "labels": {"job": "dgc"}}]))
+        told.write_text(json.dumps(groups))
         told.replace(self._targets)
 
     def ask(self, expression: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -25,6 +26,13 @@ _GIVE_WAY_S = 0.5
 _RENEWALS_PER_TTL = 4
 # How long (s) what a standby says of itself stands at least: each word is a write for all of etcd.
 _SAID_AGAIN_S = 1.0
+
+
+class Lead(NamedTuple):
+    """``lease`` has the leader's key; ``given``: put there by whoever led before, without an election."""
+
+    lease: Lease
+    given: bool
 
 
 class Campaign:
@@ -64,21 +72,21 @@ class Campaign:
             self._told_transactions = transactions
             self._changed.notify_all()
 
-    def take(self, lease_id: int) -> Lease | None:
-        """The lease that this member stood or stands by with, if it is that of the leader's key. Whoever takes it must
-        end it.
+    def take(self, lease_id: int) -> Lead | None:
+        """The lead, if the leader's key is on the lease that this member stood or stands by with. Whoever takes it must
+        end that.
         """
         with self._changed:
             if self._candidate is not None and self._candidate.id == lease_id:
-                lease, self._candidate = self._candidate, None
+                lead, self._candidate = Lead(self._candidate, given=False), None
             elif self._ready is not None and self._ready.id == lease_id:
-                lease, self._ready = self._ready, None
+                lead, self._ready = Lead(self._ready, given=True), None
             else:
                 return None
             # It leads now, and does not stand again before its term is over.
             self._told_revision, self._vacant = 0, False
             self._changed.notify_all()
-            return lease
+            return lead
 
     def give_back(self, lease: Lease) -> None:
         """A lease that is to end, as soon as etcd can be reached."""

@@ -169,22 +169,24 @@ class EtcdMembership:
     def _lead_if_elected(self, follower: Follower, mirror: Mirror, etcd: pb.ResponseHeader) -> bool:
         """Serve the term, if this member was elected: the leader's key hangs on its lease. Whether it was."""
         key = mirror.leader_key
-        lease = self._campaign.take(key.lease_id) if key is not None else None
-        if key is None or lease is None:
+        lead = self._campaign.take(key.lease_id) if key is not None else None
+        if key is None or lead is None:
             self._note_seen(mirror)
             return False
         # Its clients wait for the moment that it takes, instead of looking for the leader before.
         follower.on_leader(None)
-        term = Term(self._client, self._layout, lease, key.token, self._limits)
+        term = Term(self._client, self._layout, lead.lease, key.token, self._limits)
         term.on_standbys = follower.on_standbys
-        store = EtcdStore(self._layout, term, self._limits, follower.is_responsive)
+        store = EtcdStore(
+            self._layout, term, self._limits, follower.is_responsive, given=lead.given
+        )
         try:
             self._serve(follower, mirror, etcd, store)
         finally:
             self._campaign.give_way()
             store.close()
             if not store.lead_is_free:
-                self._campaign.give_back(lease)
+                self._campaign.give_back(lead.lease)
         return True
 
     def _note_seen(self, mirror: Mirror) -> None:

@@ -43,11 +43,15 @@ class EtcdStore:
         term: Term,
         limits: Limits,
         is_responsive: Callable[[], bool],
+        *,
+        given: bool = False,
     ) -> None:
+        """``given``: by whoever led before, without an election."""
         self._layout = layout
         self._term = term
         self._state: StoredState | None = None
         self._limits = limits
+        self._given = given
         self._writer = GroupCommit(self._commit)
         self._lock = threading.Lock()
         self._closing = threading.Lock()
@@ -104,7 +108,10 @@ class EtcdStore:
 
     def vitals(self) -> StoreVitals:
         return StoreVitals(
-            self._writer.sizes, self._term.lease.least_left_s(), self._term.standby_count
+            self._writer.sizes,
+            self._term.lease.least_left_s(),
+            self._term.standby_count,
+            self._given,
         )
 
     def room(self) -> StoreRoom:

@@ -4,6 +4,8 @@ Of each alert the cause is made here, and it fires; that it does not fire for le
 """
 
 import asyncio
+import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,9 +35,19 @@ from digitalgrid.supervision import start_once
 from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import LinkMeter, RouterMeters
+from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
+from tests.support.agents import AgentProcess
 from tests.support.calls import call
-from tests.support.northbound import Northbound, balanced_meters, in_loop, northbound, until
+from tests.support.northbound import (
+    Northbound,
+    balanced_meters,
+    free_port,
+    in_loop,
+    northbound,
+    until,
+)
 from tests.support.prometheus import Prometheus, prometheus
+from topologies.emulator.ports import free_ports
 
 ALERTS = Path(__file__).resolve().parents[3] / "docs" / "monitoring" / "alerts.yaml"
 # More than one a second in the five minutes of which the rate is taken.
@@ -240,9 +252,30 @@ DRILLS: tuple[tuple[Callable[[Drilled], Awaitable[None]], set[str]], ...] = (
 )
 
 
+@asynccontextmanager
+async def a_router(directory: Path) -> AsyncIterator[str]:
+    """One that is alone, and where it tells what it does."""
+    ours, theirs = (f"127.0.0.1:{port}" for port in free_ports(2, socket.SOCK_DGRAM))
+    links = (LinkConfig("r-s", "s", local=ours, remote=theirs),)
+    config = RouterConfig(
+        *("r", str(directory / "r"), ("127.0.0.1:9",)),
+        links=links,
+        sources=(SourceConfig("pv", 1e6),),
+        loads=(LoadConfig("town", 1e6),),
+    )
+    address = f"127.0.0.1:{free_port()}"
+    router = AgentProcess(config, directory, "--metrics", address)
+    await router.start()
+    try:
+        yield address
+    finally:
+        await router.end(signal.SIGKILL)
+
+
 def asked(expression: str) -> str:
     """As Grafana asks it, with all controllers chosen."""
-    for name, value in (("job", ".*"), ("instance", ".*"), ("__rate_interval", "30s")):
+    chosen = (("job", ".*"), ("instance", ".*"), ("routers", ".*"), ("__rate_interval", "30s"))
+    for name, value in chosen:
         expression = expression.replace(f"${name}", value)
     return expression
 
@@ -274,7 +307,8 @@ def test_every_query_of_the_dashboard_has_an_answer_and_every_alert_fires(
 ) -> None:
     @in_loop
     async def story() -> None:
-        async with drilled(tmp_path, monkeypatch) as here:
+        async with drilled(tmp_path, monkeypatch) as here, a_router(tmp_path) as router:
+            here.server.read(here.address, routers=[router])
             await here.answers("dgc_leader == 1")
             assert not here.server.ask('ALERTS{alertstate="firing"}')
             await here.answers("dgc_circuit_promised_energy_joules_total > 0")

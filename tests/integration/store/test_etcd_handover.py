@@ -11,7 +11,7 @@ from controller.store.etcd.layout import LeaderValue, Meta, after
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.standby import all_standbys, announce, look
 from controller.store.etcd.v3 import etcd_pb2 as pb
-from controller.store.protocol import Leader, LeadershipLost, Standby
+from controller.store.protocol import Leader, LeadershipLost, Standby, Store, WatchedStore
 from tests.integration.store.members import (
     LONG_TTL_S,
     Cluster,
@@ -100,6 +100,11 @@ def standing_by(cluster: Cluster, name: str) -> Recorder:
     return member
 
 
+def was_given(term: Store) -> bool:
+    assert isinstance(term, WatchedStore)
+    return term.vitals().given
+
+
 def test_whoever_has_stood_by_the_longest_is_given_the_lead(cluster: Cluster) -> None:
     leaving, first = cluster.join("a", ttl_s=LONG_TTL_S)
     writer = Writer(first.term())
@@ -115,6 +120,7 @@ def test_whoever_has_stood_by_the_longest_is_given_the_lead(cluster: Cluster) ->
 
     assert second.elected_at_s - left_at_s < LONG_TTL_S / 4
     assert leader_lease(cluster) in ready, "it leads with the lease that it had announced"
+    assert (was_given(writer.store), was_given(taken)) == (False, True)
     assert writer.durable == 100
     assert len(taken.load().circuits) == 100
     assert taken.election_id > writer.store.election_id

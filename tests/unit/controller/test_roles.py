@@ -16,6 +16,7 @@ from controller.core.settings import CoreSettings
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import Leader, LeadershipLost
+from controller.tallies import LeadEvent
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.calls import call
@@ -177,6 +178,7 @@ async def test_who_resigns_answers_what_it_has_decided() -> None:
     await resigned
     await waiting
     assert store.closed
+    assert +runtime.tallies.lead_events == {LeadEvent.ELECTED: 1, LeadEvent.HANDED_OVER: 1}
     await runtime.somebody_leads(within_s=60)
     assert refusal_of(lambda: request_power(runtime, "b")) == "LEAVING"
 

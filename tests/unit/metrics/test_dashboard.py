@@ -15,23 +15,24 @@ from controller.metrics.panel import Query
 from controller.metrics.panels import ANNOTATIONS, ROWS, expressions
 from controller.metrics.reference import BY_NAME, PREFIX
 from controller.tallies import POWER_BOUNDS_S
-from digitalgrid.metrics.reference import Kind
+from digitalgrid.metrics.reference import Kind, Metric
+from router_agent.metrics.reference import BY_NAME as ROUTER_BY_NAME
+from router_agent.metrics.reference import PREFIX as ROUTER_PREFIX
 from tests.support.programs import require_program
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "docs" / "monitoring"
 ALERTS = MONITORING / "alerts.yaml"
 CASES = Path(__file__).parent / "alerts.test.yaml"
+OF = {PREFIX: BY_NAME, ROUTER_PREFIX: ROUTER_BY_NAME}
 RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
 
-def metrics_in(expression: str) -> set[str]:
-    """Of ours, without what a histogram's series end with."""
-    found = set()
-    for name in re.findall(rf"{PREFIX}(\w+)", expression):
-        plain = re.sub(r"_(bucket|count|sum)$", "", name)
-        found.add(plain if plain in BY_NAME and BY_NAME[plain].kind is Kind.HISTOGRAM else name)
-    return found
+def metric_of(prefix: str, name: str) -> Metric:
+    """By the name of a series, which a histogram has several of. KeyError where there is none."""
+    by_name, plain = OF[prefix], re.sub(r"_(bucket|count|sum)$", "", name)
+    known = by_name.get(plain)
+    return known if known is not None and known.kind is Kind.HISTOGRAM else by_name[name]
 
 
 def test_the_shipped_dashboard_is_the_one_that_the_code_makes() -> None:
@@ -42,13 +43,11 @@ def test_the_shipped_dashboard_is_the_one_that_the_code_makes() -> None:
 def test_dashboard_and_alerts_ask_for_metrics_and_labels_that_there_are() -> None:
     marks = [mark.expression for mark in ANNOTATIONS]
     for expression in [*expressions(), *marks, *(rule["expr"] for rule in RULES)]:
-        for name in metrics_in(expression):
-            assert name in BY_NAME, (name, expression)
-        for name, inside in re.findall(rf"{PREFIX}(\w+)\{{([^}}]*)\}}", expression):
+        for prefix, name in re.findall(r"(dgc_|dgr_)(\w+)", expression):
+            assert metric_of(prefix, name), expression
+        for prefix, name, inside in re.findall(r"(dgc_|dgr_)(\w+)\{([^}]*)\}", expression):
             labels = set(re.findall(r"(\w+)\s*(?:=~|!=|=)", inside)) - {"job", "instance", "le"}
-            plain = re.sub(r"_(bucket|count|sum)$", "", name)
-            metric = BY_NAME.get(name) or BY_NAME[plain]
-            assert labels <= set(metric.labels), expression
+            assert labels <= set(metric_of(prefix, name).labels), expression
 
 
 # By controller, each minute: one is elected, another takes over, the first is started again and leads anew.

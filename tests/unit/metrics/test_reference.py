@@ -36,7 +36,7 @@ UNITS = (
 SELDOM = [
     metric
     for metric in METRICS
-    if "cause" in metric.labels and not metric.name.startswith(("circuit_", "link_"))
+    if "cause" in metric.labels and not metric.name.startswith(("circuit_", "link_", "reroute_"))
 ]
 
 

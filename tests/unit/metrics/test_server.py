@@ -49,7 +49,7 @@ async def test_what_a_controller_does_is_told_in_figures() -> None:
         api.grid.cut("r3-r4")
         figures = await scraped(port)
         assert of(figures, "leader") == 1
-        assert of(figures, "leadership_changes_total", event="began") == 1
+        assert of(figures, "leadership_changes_total", event="elected") == 1
         assert of(figures, "circuits", state="active") == 1
         assert of(figures, "circuit_power_watts", state="active") == 1e6
         assert of(figures, "decisions_total", kind="request", reason="DONE") == 1
@@ -100,7 +100,7 @@ async def test_a_controller_that_does_not_know_the_state_tells_what_it_can() -> 
         await until(lambda: not api.runtime.leads)
         figures = await scraped(port)
         assert of(figures, "leader") == 0
-        assert of(figures, "leadership_changes_total", event="ceased") == 1
+        assert of(figures, "leadership_changes_total", event="lost") == 1
         assert not [name for name, _ in figures if name == "dgc_circuits"]
 
 
