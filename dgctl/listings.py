@@ -1,75 +1,24 @@
 """The verbs of ``dgctl`` that list: circuits, the topology or a part of it, meters and registers; once, or live."""
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from dgctl.formats import Format
+from dgctl.listed import ASK_S, Live, listing_options, rows_of, show, view_of, write
 from dgctl.options import MomentType, Settings, common, pass_settings
 from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from dgctl.listing import Listing, View
+    from dgctl.listing import View
     from digitalgrid.columns import Part
     from digitalgrid.v1 import northbound_pb2 as pb
 
-F = TypeVar("F", bound=Callable[..., Any])
-E = TypeVar("E")
-
-# Meters and registers are asked for, and no feed tells of them: meters ask every router (s).
-_METERS_S = 2.0
 # By how much a controller's clock may be behind ours, or before it: what has ended is asked for anew for so long.
 _CLOCKS_DIFFER_NS = 60 * NS_PER_S
-# Lines that are not rows: a head, and how many rows there is no room for.
-_NO_ROWS = 2
-
-
-def _listing_options(command: F) -> F:
-    for option in (
-        click.option("--watch", is_flag=True, help="Shows it again when it has changed."),
-        click.option(
-            "--filter",
-            "filters",
-            metavar="WORD",
-            multiple=True,
-            help="Only rows with it: a text, state=waiting,failed, power>=2MW, sink~mill, id=7; may be repeated.",
-        ),
-        click.option(
-            "--sort",
-            metavar="COLUMN",
-            multiple=True,
-            help="By a column, -COLUMN from the other end; several with commas.  [default: worst first]",
-        ),
-        click.option(
-            "--columns", metavar="NAMES", default="", help="Which, with commas between; '?' says."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _view(
-    listing: "Listing[E]",
-    output: Format,
-    columns: str,
-    sort: tuple[str, ...],
-    filters: tuple[str, ...],
-) -> "View[E]":
-    from dgctl.listing import ListingError, View
-
-    if columns == "?":
-        click.echo(f"columns of {listing.kind}: {listing.names()}")
-        raise click.exceptions.Exit(0)
-    if columns and output is not Format.TABLE:
-        raise click.UsageError("--columns is for tables; -o json and yaml have all fields")
-    try:
-        return View(listing, columns, sort, filters)
-    except ListingError as error:
-        raise click.UsageError(str(error)) from error
 
 
 @click.command("list")
@@ -77,7 +26,7 @@ def _view(
     "--request-id", type=IdType(optional=True), default="", help="Only circuits of this request."
 )
 @click.option("--all", "include_ended", is_flag=True, help="Also those that have ended.")
-@_listing_options
+@listing_options
 @common
 @pass_settings
 def list_(
@@ -93,7 +42,7 @@ def list_(
     from dgctl.circuit_tables import CIRCUITS, ENDED
     from digitalgrid.v1 import northbound_pb2 as pb
 
-    view = _view(CIRCUITS, settings.output, columns, sort, filters)
+    view = view_of(CIRCUITS, settings.output, columns, sort, filters)
     known: dict[int, pb.Circuit] = {}
     is_whole = False
 
@@ -112,17 +61,17 @@ def list_(
 
     with settings.client() as client:
         if watch:
-            live = _Live(settings, lambda: client.watch_circuits(), take)
+            live = Live(settings, lambda: client.watch_circuits(), take)
             live.show(
-                lambda room: _rows(view, known.values(), room, "no circuits"),
+                lambda room: rows_of(view, known.values(), room, "no circuits"),
                 lambda: pb.ListCircuitsResponse(circuits=_as_listed(view, known)),
             )
             return
         answer = client.list_circuits(request_id, include_ended=include_ended)
     if settings.output is Format.TABLE:
-        _write(_rows(view, answer.circuits, None, "no circuits"))
+        write(rows_of(view, answer.circuits, None, "no circuits"))
     else:
-        _show(pb.ListCircuitsResponse(circuits=view.rows(answer.circuits, as_given=True)), settings)
+        show(pb.ListCircuitsResponse(circuits=view.rows(answer.circuits, as_given=True)), settings)
 
 
 def _as_listed(view: "View[pb.Circuit]", known: "dict[int, pb.Circuit]") -> "list[pb.Circuit]":
@@ -131,7 +80,7 @@ def _as_listed(view: "View[pb.Circuit]", known: "dict[int, pb.Circuit]") -> "lis
 
 @click.command()
 @click.argument("kind", required=False, type=click.Choice(["routers", "links", "sources", "loads"]))
-@_listing_options
+@listing_options
 @common
 @pass_settings
 def topology(
@@ -154,7 +103,7 @@ def topology(
             "each kind has columns of its own; say which, as in: dgctl topology links --sort -used"
         )
     view = (
-        _view(topology_tables.LISTINGS[kind], settings.output, columns, sort, filters)
+        view_of(topology_tables.LISTINGS[kind], settings.output, columns, sort, filters)
         if kind
         else None
     )
@@ -171,7 +120,7 @@ def topology(
     def parts(whole: pb.Topology, room: int | None) -> "Iterable[Part]":
         if view is None:
             return topology_tables.render(whole)
-        return _rows(view, getattr(whole, view.listing.kind), room, f"no {view.listing.kind}")
+        return rows_of(view, getattr(whole, view.listing.kind), room, f"no {view.listing.kind}")
 
     def take(told: tuple[bool, pb.Topology]) -> bool:
         nonlocal latest
@@ -180,18 +129,18 @@ def topology(
 
     with settings.client() as client:
         if watch:
-            live = _Live(settings, lambda: client.watch_topology(), take)
+            live = Live(settings, lambda: client.watch_topology(), take)
             live.show(lambda room: parts(latest, room), lambda: part(latest))
             return
         whole = client.get_topology()
     if settings.output is Format.TABLE:
-        _write(parts(whole, None))
+        write(parts(whole, None))
     else:
-        _show(part(whole), settings)
+        show(part(whole), settings)
 
 
 @click.command()
-@_listing_options
+@listing_options
 @common
 @pass_settings
 def meters(
@@ -205,7 +154,7 @@ def meters(
     from dgctl import meter_tables
     from digitalgrid.v1 import northbound_pb2 as pb
 
-    view = _view(meter_tables.BOOKS, settings.output, columns, sort, filters)
+    view = view_of(meter_tables.BOOKS, settings.output, columns, sort, filters)
     latest = pb.ReadAllMetersResponse()
 
     def part(answer: pb.ReadAllMetersResponse) -> pb.ReadAllMetersResponse:
@@ -216,7 +165,7 @@ def meters(
     def readings() -> Iterator[pb.ReadAllMetersResponse]:
         while True:
             yield client.read_meters()
-            time.sleep(_METERS_S)
+            time.sleep(ASK_S)
 
     def take(told: tuple[bool, pb.ReadAllMetersResponse]) -> bool:
         nonlocal latest
@@ -225,14 +174,14 @@ def meters(
 
     with settings.client() as client:
         if watch:
-            live = _Live(settings, readings, take)
+            live = Live(settings, readings, take)
             live.show(lambda _: meter_tables.render(latest, view), lambda: part(latest))
             return
         answer = client.read_meters()
     if settings.output is Format.TABLE:
-        _write(meter_tables.render(answer, view))
+        write(meter_tables.render(answer, view))
     else:
-        _show(part(answer), settings)
+        show(part(answer), settings)
 
 
 @click.command()
@@ -256,7 +205,7 @@ def meters(
     metavar="TIME",
     help="Only what ended before then, written likewise.  [default: all]",
 )
-@_listing_options
+@listing_options
 @common
 @pass_settings
 def registers(
@@ -283,7 +232,7 @@ def registers(
         raise click.UsageError("--since must be longer ago than --until: nothing ends in between")
     if watch and until_unix_ns:
         raise click.UsageError("--watch shows what ends from now on, and --until leaves that out")
-    view = _view(register_tables.REGISTERS, settings.output, columns, sort, filters)
+    view = view_of(register_tables.REGISTERS, settings.output, columns, sort, filters)
     known: dict[tuple[int, int], pb.FinalRegister] = {}
 
     def look(from_unix_ns: int) -> None:
@@ -300,7 +249,7 @@ def registers(
             yield
             # From then on only what has ended since, with a margin for clocks that differ.
             from_unix_ns = max(since_unix_ns, begun_unix_ns - _CLOCKS_DIFFER_NS)
-            time.sleep(_METERS_S)
+            time.sleep(ASK_S)
 
     def message() -> pb.ListRegistersResponse:
         rows = view.rows([known[each] for each in sorted(known)], as_given=True)
@@ -308,66 +257,11 @@ def registers(
 
     with settings.client() as client:
         if watch:
-            live = _Live(settings, looks, lambda told: True)
+            live = Live(settings, looks, lambda told: True)
             live.show(lambda room: register_tables.render(known.values(), view, room), message)
             return
         look(since_unix_ns)
     if settings.output is Format.TABLE:
-        _write(register_tables.render(known.values(), view))
+        write(register_tables.render(known.values(), view))
     else:
-        _show(message(), settings)
-
-
-def _rows(view: "View[E]", rows: Iterable[E], room: int | None, none: str) -> "list[Part]":
-    """A table, as far as there is room."""
-    wanted = view.rows(rows)
-    if not wanted:
-        return [none]
-    if room is None or len(wanted) <= room - 1:
-        return [view.table(wanted)]
-    shown = wanted[: max(1, room - _NO_ROWS)]
-    return [view.table(shown), f"... and {len(wanted) - len(shown)} more; --filter narrows"]
-
-
-class _Live:
-    """A watch whose latest is shown, again and again; each of its events is told with whether it is the first."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        watch: Callable[[], Iterator[E]],
-        take: Callable[[tuple[bool, E]], bool],
-    ) -> None:
-        from dgctl.live import Feeder, Remark
-        from dgctl.output import say
-        from dgctl.watching import watched
-
-        self._output = settings.output
-        self._remark = Remark(say)
-        events = watched(
-            lambda: ((number == 0, event) for number, event in enumerate(watch())), self._remark
-        )
-        self._feeder = Feeder(events, take)
-
-    def show(
-        self, parts: "Callable[[int | None], Iterable[Part]]", message: Callable[[], Any]
-    ) -> None:
-        from dgctl.live import show_tables, show_texts
-        from dgctl.output import document
-
-        if self._output is Format.TABLE:
-            show_tables(self._feeder, parts, self._remark)
-        else:
-            show_texts(self._feeder, lambda: document(message(), self._output))
-
-
-def _write(parts: "Iterable[Part]") -> None:
-    from digitalgrid.columns import parts_text
-
-    sys.stdout.write(parts_text(parts, sys.stdout))
-
-
-def _show(message: Any, settings: Settings) -> None:
-    from dgctl.output import show
-
-    show(message, settings.output)
+        show(message(), settings)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dgctl.listed import listing_options, show_asked, view_of
 from dgctl.market.options import (
     IntervalType,
     market_client,
@@ -52,16 +53,32 @@ def status(settings: Settings) -> None:
 @click.command()
 @click.option("--open", "open_only", is_flag=True, help="Only those of which something waits.")
 @_newest(100)
+@listing_options
 @names_a_party
 @pass_settings
-def tenders(settings: Settings, open_only: bool, newest: int) -> None:
+def tenders(
+    settings: Settings,
+    open_only: bool,
+    newest: int,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
     """Lists orders, the newest first, of all or of --party."""
-    from dgctl.market.output import show
+    from dgctl.market.lists import ORDERS
     from digitalgrid.market.v1 import market_pb2 as pb
 
+    view = view_of(ORDERS, settings.output, columns, sort, filters)
     with market_client(settings) as client:
-        orders = client.list_tenders(settings.party, open_only=open_only, newest=newest)
-    show(pb.ListTendersResponse(orders=orders), settings.output)
+        show_asked(
+            settings,
+            view,
+            lambda: client.list_tenders(settings.party, open_only=open_only, newest=newest),
+            lambda orders: pb.ListTendersResponse(orders=orders),
+            "no orders",
+            watch=watch,
+        )
 
 
 @click.command()
@@ -107,16 +124,31 @@ def clear(settings: Settings, interval: str, mechanism: str, dry_run: bool) -> N
 
 @click.command()
 @_newest(12)
+@listing_options
 @reads
 @pass_settings
-def clearings(settings: Settings, newest: int) -> None:
+def clearings(
+    settings: Settings,
+    newest: int,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
     """Lists how intervals were cleared, the newest first."""
-    from dgctl.market.output import show
+    from dgctl.market.lists import CLEARINGS
     from digitalgrid.market.v1 import market_pb2 as pb
 
+    view = view_of(CLEARINGS, settings.output, columns, sort, filters)
     with market_client(settings) as client:
-        found = client.list_clearings(newest)
-    show(pb.ListClearingsResponse(clearings=found), settings.output)
+        show_asked(
+            settings,
+            view,
+            lambda: client.list_clearings(newest),
+            lambda found: pb.ListClearingsResponse(clearings=found),
+            "no interval has been cleared yet",
+            watch=watch,
+        )
 
 
 @click.command()
@@ -128,32 +160,63 @@ def clearings(settings: Settings, newest: int) -> None:
     help="next, +1 for the one after, or when it begins, as 2026-11-30T12:00:00Z.  [default: all]",
 )
 @_newest(100)
+@listing_options
 @names_a_party
 @pass_settings
-def trades(settings: Settings, open_only: bool, interval: str | None, newest: int) -> None:
+def trades(
+    settings: Settings,
+    open_only: bool,
+    interval: str | None,
+    newest: int,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
     """Lists trades, the newest first, of all or of --party."""
-    from dgctl.market.output import show
+    from dgctl.market.lists import TRADES
     from digitalgrid.market.v1 import market_pb2 as pb
 
+    view = view_of(TRADES, settings.output, columns, sort, filters)
     with market_client(settings) as client:
         start_ns = start_ns_of(interval, client.market()) if interval else 0
-        found = client.list_transactions(
-            settings.party, start_ns, open_only=open_only, newest=newest
+        show_asked(
+            settings,
+            view,
+            lambda: client.list_transactions(
+                settings.party, start_ns, open_only=open_only, newest=newest
+            ),
+            lambda found: pb.ListTransactionsResponse(transactions=found),
+            "no trades",
+            watch=watch,
         )
-    show(pb.ListTransactionsResponse(transactions=found), settings.output)
 
 
 @click.command()
+@listing_options
 @names_a_party
 @pass_settings
-def position(settings: Settings) -> None:
+def position(
+    settings: Settings,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
     """Shows what meters have sold and bought, and may still; all, or those of --party."""
-    from dgctl.market.output import show
+    from dgctl.market.lists import POSITIONS
     from digitalgrid.market.v1 import market_pb2 as pb
 
+    view = view_of(POSITIONS, settings.output, columns, sort, filters)
     with market_client(settings) as client:
-        found = client.list_positions(settings.party)
-    show(pb.ListPositionsResponse(positions=found), settings.output)
+        show_asked(
+            settings,
+            view,
+            lambda: client.list_positions(settings.party),
+            lambda found: pb.ListPositionsResponse(positions=found),
+            "no positions",
+            watch=watch,
+        )
 
 
 @click.command()

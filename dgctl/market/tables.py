@@ -1,17 +1,19 @@
 """Answers of a market as tables for people. One function for each message that `dgctl market` shows."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from dgctl.market import bill_tables, meter_tables, wording
+from dgctl.listing import Listing, View
+from dgctl.market import bill_tables, lists, meter_tables, wording
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
 from digitalgrid.units import PPM, format_duration_ns, format_power, format_unix_ns
 
+T = TypeVar("T")
 Parts = Iterable[Part]
 # Marks a router's price that is the whole market's.
 _EVERYWHERE = "everywhere"
@@ -118,29 +120,13 @@ def _parties(answer: pb.GetMarketResponse) -> Columns:
     return table
 
 
+def _listed(listing: Listing[T], rows: Sequence[T], none: str) -> Parts:
+    """As they are answered: the newest first."""
+    return [View(listing).table(rows)] if rows else [none]
+
+
 def orders(answer: pb.ListTendersResponse) -> Parts:
-    if not answer.orders:
-        return ["no orders"]
-    table = Columns(
-        *("order", ">seq", "party", "meter", "side", ">energy", ">limit", "interval from"),
-        *(">waits", ">matched", "ended because of"),
-    )
-    for each in answer.orders:
-        tender = each.tender
-        table.add_row(
-            tender.order_id,
-            str(each.seq),
-            each.party,
-            tender.meter_id,
-            wording.side(tender.side),
-            wording.energy(tender.wh),
-            wording.price(tender.limit_micro_per_kwh),
-            wording.begins(tender.interval),
-            wording.energy(each.open_wh),
-            wording.energy(each.matched_wh),
-            each.ended_reason,
-        )
-    return [table]
+    return _listed(lists.ORDERS, answer.orders, "no orders")
 
 
 def _results(answer: pb.CreateTendersResponse) -> Parts:
@@ -184,9 +170,10 @@ def clearing(cleared: pb.Clearing) -> Sequence[Part]:
     interval = cleared.interval
     checked = "checked" if cleared.verified else f"NOT RIGHT: {cleared.verification}"
     parts: list[Part] = [
-        f"interval from {wording.begins(interval.interval)}, {interval.mechanism}: {_traded(cleared)},"
-        f" matches: {_count(cleared)}, welfare: {wording.money(cleared.welfare_nano)}, rounds:"
-        f" {max(1, cleared.rounds)}, took {format_duration_ns(cleared.took_ns)}",
+        f"interval from {wording.begins(interval.interval)}, {interval.mechanism}:"
+        f" {wording.energy(lists.traded_wh(cleared))}, matches: {lists.matches(cleared)}, welfare:"
+        f" {wording.money(cleared.welfare_nano)}, rounds: {max(1, cleared.rounds)}, took"
+        f" {format_duration_ns(cleared.took_ns)}",
         Styled(f"certificate: {checked}", "" if cleared.verified else "red"),
     ]
     if cleared.prices:
@@ -205,14 +192,6 @@ def _left_out(cleared: pb.Clearing) -> str:
         f"and {cleared.matches_left_out} matches and {cleared.unmatched_left_out} orders that went without: more than"
         " an answer has room for; see `dgctl market trades --interval` and `dgctl market tenders` once it is cleared"
     )
-
-
-def _traded(cleared: pb.Clearing) -> str:
-    return wording.energy(sum(match.wh for match in cleared.matches) + cleared.wh_left_out)
-
-
-def _count(cleared: pb.Clearing) -> int:
-    return len(cleared.matches) + cleared.matches_left_out
 
 
 def _prices(prices: Iterable[pb.MarketPrice]) -> Columns:
@@ -245,71 +224,15 @@ def _unmatched(unmatched: Iterable[pb.UnmatchedOrder]) -> Columns:
 
 
 def _clearings(answer: pb.ListClearingsResponse) -> Parts:
-    if not answer.clearings:
-        return ["no interval has been cleared yet"]
-    table = Columns(
-        *("interval from", "mechanism", ">matches", ">traded", ">price", ">welfare", ">took"),
-        "certificate",
-    )
-    for each in answer.clearings:
-        prices = sorted({price.micro_per_kwh for price in each.prices})
-        told = "-" if not prices else wording.price(prices[0])
-        table.add_row(
-            wording.begins(each.interval.interval),
-            each.interval.mechanism,
-            str(_count(each)),
-            _traded(each),
-            told if len(prices) < 2 else f"{told} to {wording.price(prices[-1])}",
-            wording.money(each.welfare_nano),
-            format_duration_ns(each.took_ns),
-            "checked" if each.verified else Styled(each.verification or "not right", "red"),
-        )
-    return [table]
+    return _listed(lists.CLEARINGS, answer.clearings, "no interval has been cleared yet")
 
 
 def _transactions(answer: pb.ListTransactionsResponse) -> Parts:
-    if not answer.transactions:
-        return ["no trades"]
-    table = Columns(
-        *("trade", "state", "seller", "buyer", ">energy", ">buyer pays", ">seller gets"),
-        *("interval from", ">circuit", "because of"),
-    )
-    for each in answer.transactions:
-        table.add_row(
-            each.trade_id,
-            Styled(wording.state(each), wording.state_style(each)),
-            each.seller,
-            each.buyer,
-            wording.energy(each.wh),
-            wording.price(each.buyer_micro_per_kwh),
-            wording.price(each.seller_micro_per_kwh),
-            wording.begins(each.interval),
-            str(each.circuit_id) if each.circuit_id else "-",
-            each.reason,
-        )
-    return [table]
+    return _listed(lists.TRADES, answer.transactions, "no trades")
 
 
 def _positions(answer: pb.ListPositionsResponse) -> Parts:
-    if not answer.positions:
-        return ["no positions"]
-    table = Columns(
-        *("meter", "interval from", ">bought", ">sold", ">tendered to buy", ">tendered to sell"),
-        *(">may buy", ">may sell"),
-    )
-    for each in answer.positions:
-        table.add_row(
-            each.meter_id,
-            wording.begins(each.interval),
-            *map(
-                wording.energy,
-                (
-                    *(each.bought_wh, each.sold_wh, each.open_bought_wh, each.open_sold_wh),
-                    *(each.most_bought_wh, each.most_sold_wh),
-                ),
-            ),
-        )
-    return [table]
+    return _listed(lists.POSITIONS, answer.positions, "no positions")
 
 
 def _settled(answer: pb.GetSettlementResponse) -> Parts:

@@ -1,6 +1,9 @@
 """``dgctl market``: what people read, what programs read, and what is asked of a market for it."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -508,3 +511,49 @@ def test_a_forecast_is_signed_and_says_what_is_left_to_sell(dgctl: Run, market: 
     assert (request.meter_id, request.most_wh) == ("m2", 700)
     assert request.interval_start_unix_ns == START_NS + LENGTH_NS and request.mandate.signature
     assert dgctl("forecast", "--meter", "m2").exit_code == 2
+
+
+def test_lists_are_chosen_sorted_and_filtered(dgctl: Run, market: FakeMarket) -> None:
+    settled = pb.TRANSACTION_STATE_SETTLED
+    market.answers["ListTransactions"] = pb.ListTransactionsResponse(
+        transactions=[
+            fake_market.trade(trade_id=f"t{number}", wh=number * 1_000, state=settled if number > 1 else 0)
+            for number in range(4)
+        ]
+    )
+    words = ("trades", "--sort", "-energy", "--filter", "state=settled", "--filter", "energy<3kWh")
+    assert dgctl(*words, "--columns", "trade,energy,buyer pays").stdout.split() == [
+        *("trade", "energy", "buyer", "pays"),
+        *("t2", "2", "kWh", "0.2"),
+    ]
+    told = json.loads(dgctl(*words, "-o", "json").stdout)
+    assert [each["tradeId"] for each in told["transactions"]] == ["t2"]
+    assert "tendered-to-sell" in dgctl("position", "--columns", "?").stdout
+    wrong = dgctl("clearings", "--sort", "what")
+    assert wrong.exit_code == 2 and "clearings have no column 'what'" in wrong.stderr
+    assert "no orders" in dgctl("tenders", "--filter", "party=nobody").stdout
+
+
+def test_a_list_is_watched_though_no_feed_tells_of_it(market: FakeMarket) -> None:
+    watch = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from dgctl import main; main()"),
+            *("market", "trades", "--watch", "-o", "json"),
+        ],
+        env=os.environ | {"DGM_SERVER": market.server},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watch.stdout is not None
+        (first,) = json.loads(watch.stdout.readline())["transactions"]
+        changed = fake_market.trade(state=pb.TRANSACTION_STATE_SETTLED)
+        market.answers["ListTransactions"] = pb.ListTransactionsResponse(transactions=[changed])
+        (then,) = json.loads(watch.stdout.readline())["transactions"]
+    finally:
+        watch.kill()
+        watch.wait()
+    assert [first["state"], then["state"]] == [
+        "TRANSACTION_STATE_PARTIAL",
+        "TRANSACTION_STATE_SETTLED",
+    ]
