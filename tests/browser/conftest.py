@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.support.patience import PATIENCE_S
+from benchmarks.page_feed import PlayedNetwork
+from digitalgrid.client import PowerClient
+from tests.browser.played import PlayedController, small_grid
+from tests.support.networks import network
+from tests.support.patience import PATIENCE_S, wait_for
+from tests.support.plugins import install_example
+from topologies import emulator
 
 _CHROMIUM = shutil.which("chromium")
 _AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
@@ -63,6 +69,41 @@ def open_page(browser: Browser) -> Iterator[Open]:
         yield opened
     # Refusals and a daemon that is away are part of some tests, and are no faults of the page.
     assert [each for each in wrong if "Failed to load resource" not in each] == []
+
+
+@pytest.fixture(scope="module")
+def options(
+    browser: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[emulator.EmulationOptions]:
+    # With a routing algorithm of others beside our own.
+    site = tmp_path_factory.mktemp("site")
+    install_example(site, "greedy")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.syspath_prepend(site)
+            running = stack.enter_context(network(tmp_path_factory.mktemp("emulation") / "run"))
+        yield running
+
+
+@pytest.fixture
+def address(options: emulator.EmulationOptions) -> str:
+    return f"http://{options.page}/"
+
+
+@pytest.fixture
+def client(options: emulator.EmulationOptions) -> Iterator[PowerClient]:
+    with PowerClient(options.northbound) as connected:
+        yield connected
+        for circuit in connected.list_circuits().circuits:
+            connected.release_circuit(circuit.circuit_id)
+        wait_for(lambda: not list(connected.list_circuits().circuits))
+
+
+@pytest.fixture(scope="module")
+def controller() -> Iterator[PlayedController]:
+    """A played one, of a network of three routers."""
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        yield played
 
 
 def wait_until_drawn(page: Page) -> None:

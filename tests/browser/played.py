@@ -7,6 +7,21 @@ from typing import Any, Self
 
 from benchmarks.page_feed import PlayedNetwork
 from benchmarks.page_server import PlayedServer
+from digitalgrid.gridfile import Grid, Link, Load, Router, Source
+
+
+def small_grid() -> Grid:
+    return Grid(
+        name="small",
+        routers=tuple(Router(each, 0.97) for each in "abc"),
+        links=(
+            Link("a-b", "a", "b", 0.5, 20_000.0, 300.0),
+            Link("b-c", "b", "c", 0.5, 20_000.0, 300.0),
+            Link("a-c", "a", "c", 0.5, 20_000.0, 300.0),
+        ),
+        sources=(Source("pv", "a", 4e6),),
+        loads=(Load("town", "b", 2e6), Load("mill", "c", 1e6)),
+    )
 
 
 class PlayedController:

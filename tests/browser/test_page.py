@@ -1,82 +1,20 @@
-"""The page over a daemon with nine routers: what happens is seen, and what is asked for happens."""
+"""The page over a daemon with nine routers: what happens is seen by whoever looks, and by nobody else."""
 
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.browser import pictures
 from tests.browser.conftest import PHONE, Open, violations, wait_until_drawn
-from tests.support.networks import network
+from tests.browser.operated import circuit, press_on
 from tests.support.patience import wait_for
-from tests.support.plugins import install_example
 from topologies import emulator
-
-
-@pytest.fixture(scope="module")
-def options(
-    browser: object, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[emulator.EmulationOptions]:
-    # With a routing algorithm of others beside our own.
-    site = tmp_path_factory.mktemp("site")
-    install_example(site, "greedy")
-    with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.syspath_prepend(site)
-            running = stack.enter_context(network(tmp_path_factory.mktemp("emulation") / "run"))
-        yield running
-
-
-@pytest.fixture
-def address(options: emulator.EmulationOptions) -> str:
-    return f"http://{options.page}/"
-
-
-@pytest.fixture
-def client(options: emulator.EmulationOptions) -> Iterator[PowerClient]:
-    with PowerClient(options.northbound) as connected:
-        yield connected
-        for circuit in connected.list_circuits().circuits:
-            connected.release_circuit(circuit.circuit_id)
-        wait_for(lambda: not list(connected.list_circuits().circuits))
-
-
-def circuit(client: PowerClient, sink: str, power_w: float) -> int:
-    """The number of a circuit that has power."""
-    [made] = client.request_power(power_request(sink, power_w)).circuits
-    wait_for(lambda: client.get_circuit(made.circuit_id).state == pb.CIRCUIT_STATE_ACTIVE)
-    return made.circuit_id
-
-
-def test_power_is_requested_with_a_preview_by_keys_alone(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    page = open_page(address)
-    wait_until_drawn(page)
-    page.keyboard.press("n")
-    page.get_by_role("combobox", name="Load").fill("load5")
-    page.keyboard.press("Tab")
-    page.keyboard.type("2 MW")
-    # The preview comes by itself; what is not shown yet is not done, so another figure needs another one.
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("Injected")).to_be_visible()
-    page.keyboard.type("0")
-    expect(page.get_by_role("button", name="Request", exact=True)).to_be_disabled()
-    page.keyboard.press("Backspace")
-    page.keyboard.press("Enter")
-    dialog.get_by_role("button", name="Request 2.00 MW").press("Enter")
-    expect(page.get_by_role("heading", name="Circuit")).to_be_visible()
-    expect(page.locator(".card .state")).to_contain_text("active")
-    [made] = client.list_circuits().circuits
-    assert (made.sink_id, made.power_w) == ("load5", 2e6)
-    page.keyboard.press("Escape")
-    expect(page.locator(".card")).to_have_count(0)
 
 
 def test_what_a_standby_holds_is_drawn_still_and_otherwise_than_what_flows(
@@ -99,122 +37,6 @@ def test_what_a_standby_holds_is_drawn_still_and_otherwise_than_what_flows(
     page.get_by_role("tab", name="Lines").click()
     page.locator(f"#row-line-{protected.standby.links[0].link_id}").click()
     expect(page.locator(".card")).to_contain_text("for standbys and holds")
-
-
-def press_on(page: Page, name: str) -> None:
-    """Goes by Tab to the button of that name, and presses it; nothing but keys."""
-    button = page.get_by_role("dialog").get_by_role("button", name=name, exact=True)
-    expect(button).to_be_enabled()
-    focused = "(button) => document.activeElement === button"
-    for _ in range(20):
-        if button.evaluate(focused):
-            break
-        page.keyboard.press("Tab")
-    assert button.evaluate(focused), f"Tab does not lead to {name!r}"
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-
-
-def test_a_circuit_is_released_by_keys_alone(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    number = circuit(client, "load5", 2e6)
-    page = open_page(address)
-    wait_until_drawn(page)
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("heading", name=f"Circuit {number}")).to_be_visible()
-    page.keyboard.press("x")
-    expect(page.get_by_role("dialog").get_by_text("load5 loses 2.00 MW")).to_be_visible()
-    press_on(page, "Release")
-    wait_for(lambda: not list(client.list_circuits().circuits))
-
-
-def test_a_hold_is_shown_and_activated(open_page: Open, address: str, client: PowerClient) -> None:
-    until_unix_ns = time.time_ns() + 3600 * 10**9
-    asked = power_request("load5", 2e6, hold_ms=600_000, until_unix_ns=until_unix_ns)
-    [made] = client.request_power(asked).circuits
-    page = open_page(f"{address}#/circuit/{made.circuit_id}")
-    wait_until_drawn(page)
-    card = page.locator(".card")
-    expect(card.get_by_text("held, kept until")).to_be_visible()
-    expect(card.get_by_text("Ends by itself")).to_be_visible()
-    expect(card.get_by_text(made.owner)).to_be_visible()
-    # Nothing flows by it, is given or comes: its line has ties that stand still, its load is an empty ring.
-    scene = """() => {
-        const { flows, rest, lit, symbols } = digitalgrid.mapper.current.painter.scene;
-        const of = (id) => symbols.find((symbol) => symbol.id === id);
-        const still = [...rest, ...lit].filter(({ dash }) => dash).flatMap(({ lines }) => lines).length;
-        const { filled, fates } = of('load5');
-        return [flows.flatMap(({ lines }) => lines).length, still, of('source1').filled, filled, fates.moving];
-    }"""
-    lines = len(made.links)
-    assert page.evaluate(scene) == [0, lines, 0, 0, 0]
-    card.get_by_role("button", name="Activate").press("Enter")
-    expect(page.get_by_role("dialog").get_by_text("load5 gets 2.00 MW")).to_be_visible()
-    press_on(page, "Activate")
-    expect(card.locator(".state")).to_contain_text("active")
-    expect(card.get_by_role("button", name="Activate")).to_have_count(0)
-    page.wait_for_function(
-        f"() => {{ const told = ({scene})(); return told[0] === {lines} && told[1] === 0; }}"
-    )
-    assert page.evaluate(scene)[3] > 0
-    expect(card.get_by_text("activated", exact=True)).to_be_visible()
-
-
-def test_a_line_is_drained_by_keys_alone(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    number = circuit(client, "load5", 2e6)
-    line = client.get_circuit(number).links[0].link_id
-    page = open_page(address)
-    wait_until_drawn(page)
-    page.keyboard.press("2")
-    page.keyboard.press("/")
-    page.keyboard.type(line)
-    expect(page.locator(".filter .count")).to_have_text("1")
-    page.keyboard.press("Escape")
-    page.keyboard.press("t")
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("heading", name=line, exact=True)).to_be_visible()
-    page.keyboard.press("d")
-    # Who would be concerned is seen before it is done.
-    expect(page.get_by_role("dialog").get_by_text(f"{number} to load5")).to_be_visible()
-    try:
-        press_on(page, f"Drain {line}")
-        wait_for(lambda: _admin(client, line) == pb.ADMIN_STATE_DRAINED)
-        assert line not in [each.link_id for each in client.get_circuit(number).links]
-    finally:
-        client.undrain(line)
-
-
-def _admin(client: PowerClient, line: str) -> int:
-    (link,) = [each for each in client.get_topology().links if each.link_id == line]
-    return link.admin.state
-
-
-def test_loads_are_dispatched_by_keys_alone(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    page = open_page(address)
-    wait_until_drawn(page)
-    page.keyboard.press("Control+k")
-    page.keyboard.type("dispatch")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="Dispatch")).to_be_visible()
-    page.keyboard.type("load5 load3")
-    expect(page.get_by_role("button", name="Dispatch", exact=True)).to_be_disabled()
-    page.keyboard.press("Enter")
-    press_on(page, "Dispatch")
-    wait_for(lambda: len(list(client.list_circuits().circuits)) >= 2)
-    assert {each.sink_id for each in client.list_circuits().circuits} == {"load3", "load5"}
-
-
-def test_a_refusal_says_why_and_what_to_do(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    page = open_page(f"{address}#/?do=request&sink=load7&power=900MW")
-    expect(page.locator(".refusal")).to_contain_text("load7")
-    expect(page.get_by_role("button", name="Request", exact=True)).to_be_disabled()
 
 
 def test_a_silent_line_says_who_does_not_hear_whom_and_is_healed_from_its_card(
@@ -245,6 +67,7 @@ def test_a_cut_line_is_seen_and_its_circuit_moves(
     expect(page.locator(".alarm")).to_contain_text(f"{line} is down")
     expect(page.locator(".alarm")).to_contain_text("no carrier")
     expect(page.get_by_role("region", name=line)).to_contain_text("no carrier")
+    assert violations(page) == []
     page.wait_for_function(
         "(line) => digitalgrid.mapper.current.painter.scene.badges.some(({ id }) => id === line)",
         arg=line,
@@ -266,6 +89,10 @@ def test_a_cut_line_is_seen_and_its_circuit_moves(
     )
     later.wait_for_function(is_up, arg=line)
     expect(later.locator(".then-note")).to_contain_text("The map as it was")
+    # Of several it is said how many are down for which reason.
+    emulator.send_command(options.run_dir, "silence", "r7-r8")
+    expect(page.locator(".alarm")).to_contain_text("1 carrier lost, 1 silent")
+    emulator.send_command(options.run_dir, "heal", "r7-r8")
     emulator.send_command(options.run_dir, "restore", line)
     expect(page.locator(".alarm")).to_have_count(0)
 
@@ -282,39 +109,6 @@ def test_what_each_routing_algorithm_would_choose_is_shown_side_by_side(
         expect(row).to_contain_text("→")
         expect(row).to_contain_text("loses")
     assert violations(page) == []
-
-
-def test_two_tabs_release_the_same_circuit_and_both_are_told_that_it_is(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    number = circuit(client, "load8", 1e6)
-    tabs = [open_page(f"{address}#/circuit/{number}?do=release&id={number}") for _ in range(2)]
-    for tab in tabs:
-        expect(tab.get_by_role("dialog")).to_contain_text("load8 loses 1.00 MW")
-    for tab in tabs:
-        button = tab.get_by_role("button", name="Release", exact=True)
-        if button.is_enabled():
-            button.click()
-    for tab in tabs:
-        expect(tab.get_by_role("status").filter(has_text="is released")).to_be_visible()
-
-
-def test_what_was_done_without_an_answer_is_not_done_again_by_who_asks_again(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
-    def unheard(route: Route) -> None:
-        route.fetch()
-        route.abort()
-
-    page = open_page(f"{address}#/?do=request&sink=load8&power=1MW")
-    page.route("**/PowerService/RequestPower", unheard, times=1)
-    button = page.get_by_role("dialog").get_by_role("button", name="Request 1.00 MW")
-    button.click()
-    expect(page.get_by_role("dialog")).to_contain_text("does not answer")
-    assert [each.sink_id for each in client.list_circuits().circuits] == ["load8"]
-    button.click()
-    expect(page.get_by_role("heading", name="Circuit")).to_be_visible()
-    assert [each.sink_id for each in client.list_circuits().circuits] == ["load8"]
 
 
 def test_after_a_kill_of_the_daemon_the_page_goes_on_by_itself(

@@ -1,6 +1,7 @@
 """The page over a played controller: hostile names, a stream that stalls, and what is read by everybody everywhere."""
 
-from collections.abc import Iterator
+import re
+from pathlib import Path
 from time import time_ns
 from typing import Any
 
@@ -8,9 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks.page_feed import COLUMNS, PlayedNetwork, event
-from digitalgrid.gridfile import Grid, Link, Load, Router, Source
 from tests.browser.conftest import DESK, PHONE, Open, violations, wait_until_drawn
-from tests.browser.played import PlayedController
+from tests.browser.played import PlayedController, small_grid
 from tests.support.patience import wait_for
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -30,7 +30,9 @@ VIEWS = {
     "request": "#/?do=request&sink=town",
     "change": "#/?do=change&id=1",
     "release": "#/?do=release&id=1",
+    "activate": "#/?do=activate&id=1",
     "drain": "#/?do=drain&id=a-b",
+    "undrain": "#/?do=undrain&id=a-b",
     "what if": "#/?do=whatif&cut=a-b",
     "a fault": "#/?do=fault&verb=cut&id=a-b",
     "a cloud": "#/?do=cloud&id=pv",
@@ -40,24 +42,15 @@ VIEWS = {
 }
 
 
-def small_grid() -> Grid:
-    return Grid(
-        name="small",
-        routers=tuple(Router(each, 0.97) for each in "abc"),
-        links=(
-            Link("a-b", "a", "b", 0.5, 20_000.0, 300.0),
-            Link("b-c", "b", "c", 0.5, 20_000.0, 300.0),
-            Link("a-c", "a", "c", 0.5, 20_000.0, 300.0),
-        ),
-        sources=(Source("pv", "a", 4e6),),
-        loads=(Load("town", "b", 2e6), Load("mill", "c", 1e6)),
+def test_every_dialog_is_among_the_views() -> None:
+    shell = (Path(__file__).parents[2] / "controller/web/page/views/shell.js").read_text("utf-8")
+    (dialogs,) = re.findall(r"const DIALOGS = \{(.*?)\};", shell, re.S)
+    names = set(re.findall(r"(\w+): \w+", dialogs))
+    assert len(names) > 10
+    assert (
+        names - {found[1] for path in VIEWS.values() if (found := re.search(r"do=(\w+)", path))}
+        == set()
     )
-
-
-@pytest.fixture(scope="module")
-def controller() -> Iterator[PlayedController]:
-    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
-        yield played
 
 
 @pytest.mark.parametrize(
@@ -155,68 +148,9 @@ def test_a_hundred_circuits_appear_and_the_selected_one_stays_where_it_is(open_p
         assert selected_id(page) == "2"
 
 
-def test_the_map_is_still_while_nothing_moves(open_page: Open) -> None:
-    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
-        page = open_page(played.address, reduced_motion="reduce")
-        wait_until_drawn(page)
-        frames = "() => digitalgrid.mapper.current.painter.frames"
-        # Fonts and sizes have come.
-        page.wait_for_function("() => document.fonts.status === 'loaded'")
-        page.wait_for_function("() => performance.now() > 1500")
-        before = page.evaluate(frames)
-        seconds = page.evaluate("() => digitalgrid.store.history.seconds.length")
-        page.wait_for_function(
-            "(had) => digitalgrid.store.history.seconds.length > had + 1", arg=seconds
-        )
-        assert page.evaluate(frames) == before
-
-
 def selected_id(page: Page) -> str:
     row = page.locator("[role=row][aria-selected=true] [role=gridcell]").first
     return row.inner_text()
-
-
-def test_a_network_without_places_looks_the_same_everywhere_and_a_newcomer_moves_nobody(
-    controller: PlayedController, open_page: Open
-) -> None:
-    page = open_page(controller.address)
-    drawn = """async ([order, newcomer]) => {
-        const { placesOf } = await import('/page/layout.js');
-        const links = [['a', 'b'], ['b', 'c'], ['c', 'd'], ['d', 'a'], ['b', 'd']]
-            .map(([a_router_id, b_router_id]) => ({ a_router_id, b_router_id }));
-        const routers = [...order].map((router_id) => ({ router_id }));
-        const places = placesOf(routers, links, new Map(), new Map());
-        if (!newcomer) return Object.fromEntries(places);
-        links.push({ a_router_id: 'a', b_router_id: 'e' });
-        return Object.fromEntries(placesOf([...routers, { router_id: 'e' }], links, places, new Map()));
-    }"""
-    first = page.evaluate(drawn, ["abcd", False])
-    assert page.evaluate(drawn, ["dcba", False]) == first
-    later = page.evaluate(drawn, ["abcd", True])
-    assert {name: later[name] for name in first} == first
-    assert len({tuple(place) for place in later.values()}) == len(later)
-
-
-def test_routers_are_as_far_apart_as_they_stand_however_many_lines_join_them(
-    controller: PlayedController, open_page: Open
-) -> None:
-    """Symbols are as large as that leaves room for: a mesh's would cover its lines."""
-    page = open_page(controller.address)
-    spacing = page.evaluate(
-        """async () => {
-            const { geometryOf } = await import('/page/geometry.js');
-            const ids = Array.from({ length: 400 }, (_, at) => `r${at}`);
-            const places = new Map(ids.map((id, at) => [id, [at % 20, Math.floor(at / 20)]]));
-            const routers = new Map(ids.map((id) => [id, { router_id: id, efficiency: 0.97 }]));
-            const links = new Map(ids.flatMap((id, at) => [1, 20, 21].map((step) => {
-                const to = ids[(at + step) % 400];
-                return [`${id}-${to}`, { link_id: `${id}-${to}`, a_router_id: id, b_router_id: to }];
-            })));
-            const none = new Map();
-            return geometryOf({ routers, links, loads: none, sources: none }, places).spacing;
-        }"""
-    )
-    assert 0.9 < spacing <= 1
 
 
 def test_eight_tabs_are_live_on_four_streams(open_page: Open) -> None:
@@ -246,35 +180,6 @@ def test_eight_tabs_are_live_on_four_streams(open_page: Open) -> None:
         for tab in (*tabs[1:], late):
             expect(tab.get_by_role("gridcell", name="4", exact=True)).to_be_visible()
         wait_for(lambda: played.streams == 3)
-
-
-def test_no_router_has_its_name_on_a_line_of_its_own_where_there_is_another_place(
-    controller: PlayedController, open_page: Open
-) -> None:
-    page = open_page(controller.address)
-    wait_until_drawn(page)
-    crossed = page.evaluate(
-        """() => {
-            const { scene } = digitalgrid.mapper.current.painter;
-            const { geometry } = digitalgrid.mapper.current;
-            const on = (label, x, y) => x > label.x && x < label.x + 5 * label.text.length && Math.abs(y - label.y) < 5;
-            const found = [];
-            for (const label of scene.labels) {
-                const node = geometry.nodes.get(label.text);
-                if (!node) continue;
-                for (const angle of node.angles) {
-                    for (let far = 6; far < 60; far += 2) {
-                        const x = node.x * scene.zoom + far * Math.cos(angle);
-                        const y = -node.y * scene.zoom - far * Math.sin(angle);
-                        if (on(label, x, y)) found.push(label.text);
-                    }
-                }
-            }
-            return { labels: scene.labels.map((label) => label.text), found };
-        }"""
-    )
-    assert {"a", "b", "c"} <= set(crossed["labels"])
-    assert crossed["found"] == []
 
 
 def test_the_system_view_lists_who_stands_by_and_how_far_behind(

@@ -73,11 +73,20 @@ function headline(troubles, short) {
   return `${parts.join(" and ")} away`;
 }
 
+/** Of one line which end sees it, of several how many are down for which reason. */
+function whyDown(troubles) {
+  const lines = troubles.map(({ id }) => store.tables.links.get(id)).filter((line) => line?.down_text);
+  if (troubles.length === 1) return lines[0]?.down_text;
+  const counts = new Map();
+  for (const { down_cause } of lines) counts.set(down_cause, (counts.get(down_cause) ?? 0) + 1);
+  return [...counts].map(([cause, count]) => `${count} ${cause.replace(/_/g, " ")}`).join(", ");
+}
+
 function details(troubles, short) {
   const moving = countOf("REROUTING", "DEGRADED");
   const mark = [...store.marks.value].reverse().find((each) => each.severity !== "info" && troubles.some(({ id }) => id === String(each.id)));
   return [
-    troubles.length === 1 && store.tables.links.get(troubles[0].id)?.down_text,
+    whyDown(troubles),
     mark && ago(mark.at_unix_ms),
     [moving && counted(moving, "circuit moves", "circuits move"), short && troubles.length && counted(short, "circuit waits", "circuits wait")]
       .filter(Boolean).join(", "),

@@ -4,11 +4,11 @@ import { html, useEffect, useState } from "../vendor/ui.js";
 import { call } from "../api.js";
 import { linkTo, open } from "../route.js";
 import { store } from "../store.js";
-import { ago, counted, duration, energies, enumWord, fateOf, moment, percent, power, stateOf } from "../words.js";
-import { Audit } from "./audit.js";
+import { ago, clock, counted, duration, energies, enumWord, fateOf, moment, percent, power, stateOf } from "../words.js";
 import { colourOf, Facts, Figures, Share } from "./bars.js";
 import { Glyph, State } from "./glyph.js";
 import { shareOf } from "./lists.js";
+import { Refusal } from "./refusal.js";
 import { fullest, OtherWays } from "./ways.js";
 
 // Longer paths are folded in the middle, until somebody opens them.
@@ -190,4 +190,21 @@ function asked(constraints) {
     constraints.avoid_ids?.length && `not over ${constraints.avoid_ids.join(", ")}`,
     constraints.packets && "power packets",
   ].filter(Boolean).join("; ");
+}
+
+// Of the audit log, the newest.
+const ENTRIES = 30;
+
+/** Who asked for what, what was decided, and why: from the audit log, when somebody opens it. @param {{subjects: string[]}} props */
+function Audit({ subjects }) {
+  const [entries, setEntries] = useState(null);
+  const [error, setError] = useState(null);
+  const toggled = (event) => {
+    if (!event.currentTarget.open) return;
+    call("OperationsService/ReadAudit", { subjects: subjects.filter(Boolean), newest: ENTRIES })
+      .then((told) => setEntries(told.entries ?? []), setError);
+  };
+  return html`<details class="audit" onToggle=${toggled}><summary>History</summary><${Refusal} error=${error} />
+    <ol>${[...(entries ?? [])].reverse().map((each) => html`<li key=${each.seq}><time>${clock(Number(each.at_unix_ns) / 1e6)}</time>
+      <span>${[each.action, each.decided, each.why].filter(Boolean).join(", ")} <small>${each.who}</small></span></li>`)}</ol></details>`;
 }

@@ -4,6 +4,7 @@ import { html } from "../vendor/ui.js";
 import { measuredFlows } from "../mapper.js";
 import { currentsOf, lineState, lossShare, standbyOf } from "../scene.js";
 import { store } from "../store.js";
+import { givenW } from "../symbols.js";
 import { flow } from "../view_state.js";
 import { current, LINE_STATES, percent, power } from "../words.js";
 import { State } from "./glyph.js";

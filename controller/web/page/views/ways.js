@@ -62,6 +62,7 @@ function Compared({ proposals, own, than }) {
 const linksOf = (way) => (way.links ?? []).map((link) => link.link_id).join();
 
 function Way({ way, own, than }) {
+  const full = fullest({ link_ids: linksOf(way).split(",") });
   const show = () => {
     const shown = nothing();
     addCircuit(shown, than);
@@ -72,5 +73,5 @@ function Way({ way, own, than }) {
   const more = way.injected_w / than.injected_w - 1;
   return html`<li><button class="link" onPointerEnter=${show} onPointerLeave=${hide} onFocus=${show} onBlur=${hide}>
     ${(way.router_ids ?? []).join(" → ") || "at one router"}</button>
-    <small>${power(way.injected_w)}, loses ${percent(way.loss_fraction)}${Math.abs(more) > 5e-4 ? ` (${more > 0 ? "+" : "−"}${percent(Math.abs(more))})` : ""}${linksOf(way) === own ? ", the way it takes" : ""}</small></li>`;
+    <small>${power(way.injected_w)}, loses ${percent(way.loss_fraction)}${Math.abs(more) > 5e-4 ? ` (${more > 0 ? "+" : "−"}${percent(Math.abs(more))})` : ""}${full ? `, fullest line ${full.link_id}, ${percent(shareOf(full))}` : ""}${linksOf(way) === own ? ", the way it takes" : ""}</small></li>`;
 }
