@@ -11,10 +11,12 @@ from controller.config import load_config
 from dgctl.declared import load_declared
 from digitalgrid.gridfile import loads_grid
 from router_agent.config import load_config as load_router_config
-from tests.support.documents import PAGES, ROOT, Block, all_blocks, anchors, links, name_of
+from tests.support.documents import PAGES, ROOT, Block, all_blocks, anchors, blocks, links, name_of
 from tests.support.programs import require_program
 
 YAML = all_blocks("yaml")
+# Languages that are only for the eye.
+_SEEN = ("text", "mermaid")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -52,6 +54,18 @@ def test_files_that_are_shown_are_read(block: Block, tmp_path: Path) -> None:
             assert isinstance(yaml.safe_load(block.text), dict)
         case other:
             pytest.fail(f"{block}: a file of what? not {other}, but one of those above")
+
+
+def test_every_program_that_is_shown_is_run() -> None:
+    """By the commands of its page, or what these install."""
+    for page in PAGES:
+        shown = blocks(page)
+        assert {block.language for block in shown} <= {*_SEEN, "sh", "yaml", "toml", "python"}
+        tried = [each for each in shown if each.language in ("sh", "toml")]
+        words = "".join(each.text for each in tried if "skip" not in each.words)
+        for block in shown:
+            if block.language == "python":
+                assert block.file and Path(block.file).stem in words, f"{block} is run by nobody"
 
 
 def test_every_block_says_its_language() -> None:
