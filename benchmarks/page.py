@@ -4,7 +4,8 @@
 2,000 lines, 5,000 circuits; 200 lines change ten times a second. Processor time is that of all of Chromium's processes,
 by its own count, and so hardly depends on what else the machine does; frames and latencies do. Then lines of nine
 emulated routers are cut, until that is seen; before and after, their daemon is at rest, with nobody who looks, and with
-the page open. Exits with 1 where anything is missed of what is asked for.
+the page open; then it is killed and started again, until the page is live, with nothing to click. Exits with 1 where
+anything is missed of what is asked for.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from playwright.async_api import Browser, CDPSession, Page, ViewportSize, async_
 from benchmarks.page_feed import PlayedNetwork
 from benchmarks.page_server import PlayedServer
 from controller.web.assets import Assets
+from digitalgrid.client import AsyncPowerClient, PowerError
 from digitalgrid.gridfile import Grid
 from topologies import emulator
 from topologies.emulator.ports import options_on_free_ports
@@ -36,6 +38,7 @@ _CHANGES = 200
 # How long each thing is looked at (s).
 _LOOK_S = 8.0
 _CUTS = 20
+_KILLS = 5
 # An hour of which a page is told, so much at a time (s); by the end of the first third all that it keeps is full.
 _HOUR_S, _FULL_S, _MINUTE_S, _STEP_S = 3_600, 1_200, 60, 5
 # Until a daemon has done what was to be done (s): sessions are quiet, the solver's worker is warm.
@@ -55,6 +58,11 @@ _PROBE = """() => {
         for (const { id } of painter.scene?.badges ?? []) if (!probe.drawn.has(id)) probe.drawn.set(id, Date.now());
     };
 }"""
+# Whether the page shows what is true now, or has noticed that it does not.
+_IS_LIVE = (
+    "() => digitalgrid.store.connection.value.state === 'live' && !digitalgrid.store.syncing.value"
+)
+_IS_LOST = "() => digitalgrid.store.connection.value.state === 'lost'"
 # Whether the page has been told of a time.
 _HAS_TOLD = "(at) => digitalgrid.store.now.value.at_unix_ms >= at"
 
@@ -152,9 +160,12 @@ async def _cuts_ms(page: Page, server: PlayedServer, network: PlayedNetwork) -> 
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """Of nine routers and their daemon: cuts (ms), and what the daemon takes of a core at rest."""
+    """Of nine routers and their daemon: cuts (ms), until a page is live after a kill (s), and what the daemon takes of
+    a core at rest.
+    """
 
     cuts_ms: list[float]
+    back_s: list[float]
     unseen_cores: float
     seen_cores: float
 
@@ -172,7 +183,9 @@ async def _real(browser: Browser) -> Real:
             await page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
             await page.evaluate(_PROBE)
             cuts_ms = [await _fault_ms(page, Path(directory)) for _ in range(_CUTS)]
-            return Real(cuts_ms, unseen_cores, await _cores(daemon))
+            seen_cores = await _cores(daemon)
+            back_s = [await _back_s(page, options) for _ in range(_KILLS)]
+            return Real(cuts_ms, back_s, unseen_cores, seen_cores)
         finally:
             emulator.stop(Path(directory))
 
@@ -213,6 +226,34 @@ async def _fault_ms(page: Page, run_dir: Path) -> float:
         "() => digitalgrid.mapper.current.painter.scene.badges.length === 0"
     )
     return latency_ms
+
+
+async def _back_s(page: Page, options: emulator.EmulationOptions) -> float:
+    """From when a killed daemon answers again until the page is live."""
+    run_dir = options.run_dir
+    await asyncio.to_thread(emulator.send_command, run_dir, "kill-controller")
+    await page.wait_for_function(_IS_LOST)
+    restarting = asyncio.ensure_future(
+        asyncio.to_thread(emulator.send_command, run_dir, "restart-controller")
+    )
+    live = asyncio.ensure_future(_live_s(page))
+    answers_s = await _answers_s(options.northbound)
+    await restarting
+    return await live - answers_s
+
+
+async def _live_s(page: Page) -> float:
+    await page.wait_for_function(_IS_LIVE)
+    return time.monotonic()
+
+
+async def _answers_s(northbound: str) -> float:
+    """When a client that comes just then is answered."""
+    while True:
+        async with AsyncPowerClient(northbound, timeout_s=1.0) as client:
+            with suppress(PowerError):
+                await client.get_topology()
+                return time.monotonic()
 
 
 async def _first_paint_s(browser: Browser, address: str) -> float:
@@ -322,6 +363,7 @@ async def _figures() -> list[Figure]:
         Figure("frames, dashes moving", moving.per_s, 30, "/s", at_least=True),
         Figure("p95 of a frame", moving.p95_ms, 40, "ms"),
         Figure("cores, dashes moving", moving.cores, 0.6, ""),
+        Figure("processor time of a frame", moving.cores / moving.per_s * 1000, 16, "ms"),
         Figure("frames, panning", panning.per_s, 30, "/s", at_least=True),
         Figure("p95 of a frame, panning", panning.p95_ms, 40, "ms"),
         Figure("cores, still map", still.cores, 0.02, ""),
@@ -331,6 +373,7 @@ async def _figures() -> list[Figure]:
         Figure("first picture", first_s, 1, "s"),
         Figure("event of a cut to its pixel, p95", _p95(cuts), 100, "ms"),
         Figure("fault cut to its pixel, p95", _p95(real.cuts_ms), 250, "ms"),
+        Figure("killed daemon answers to page live, longest", max(real.back_s), 1, "s"),
         Figure("cores of a daemon at rest", real.unseen_cores, 0.03, ""),
         Figure("cores of a daemon at rest, a page open", real.seen_cores, 0.05, ""),
         Figure("all files, gzip", weight / 1024, 120, "KB"),
