@@ -517,7 +517,9 @@ def test_lists_are_chosen_sorted_and_filtered(dgctl: Run, market: FakeMarket) ->
     settled = pb.TRANSACTION_STATE_SETTLED
     market.answers["ListTransactions"] = pb.ListTransactionsResponse(
         transactions=[
-            fake_market.trade(trade_id=f"t{number}", wh=number * 1_000, state=settled if number > 1 else 0)
+            fake_market.trade(
+                trade_id=f"t{number}", wh=number * 1_000, state=settled if number > 1 else 0
+            )
             for number in range(4)
         ]
     )
