@@ -210,8 +210,8 @@ class Scenario(Stage):
     async def _drain_a_line(self) -> None:
         """The first busy one whose circuits can all leave, as a rehearsal says; then it is in service again."""
         for link_id in self._busy_lines():
-            asked = pb.WhatIfRequest(drain_ids=[link_id])
-            found = (await self._client.what_if(asked)).consequences
+            rehearse = partial(self._client.what_if, pb.WhatIfRequest(drain_ids=[link_id]))
+            found = (await self._until_answered(rehearse)).consequences
             if all(each.outcome == pb.OUTCOME_MOVES for each in found):
                 self._say(f"draining {link_id}")
                 moved = {each.circuit_id for each in found}
