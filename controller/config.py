@@ -163,13 +163,14 @@ class TimeoutsConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReoptimisationConfig:
-    """How often circuits are moved to better paths by themselves (0: only when asked), how many at a time, and what
-    a move must save at least of all that its circuit loses.
+    """How often circuits are moved to better paths by themselves (0: only when asked), how many at a time, what a move
+    must save at least of all that its circuit loses, and for how long a line that was down must be up again before.
     """
 
     interval_s: float = field(default=0.0, metadata=bounds(minimum=0, maximum=86_400))
     most_moves: int = field(default=8, metadata=bounds(minimum=1, maximum=10_000))
     least_gain_fraction: float = field(default=0.02, metadata=bounds(minimum=0, maximum=1))
+    wait_to_restore_s: float = field(default=30.0, metadata=bounds(minimum=0, maximum=86_400))
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -176,7 +176,9 @@ def _start_optimiser(
     config: ControllerConfig, runtime: Runtime, solver: Solver, stack: AsyncExitStack
 ) -> Optimiser:
     wanted = config.reoptimisation
-    limits = ReoptimiseLimits(wanted.most_moves, wanted.least_gain_fraction)
+    limits = ReoptimiseLimits(
+        wanted.most_moves, wanted.least_gain_fraction, int(wanted.wait_to_restore_s * NS_PER_S)
+    )
     optimiser = Optimiser(runtime, solver, limits)
     making_room = start_task("making-room", optimiser.make_room_when_wanted)
     stack.callback(making_room.cancel)

@@ -93,7 +93,10 @@ class Optimiser:
                 return await self._reoptimise(call, limits)
 
     async def _reoptimise(self, call: Call, limits: ReoptimiseLimits) -> Reoptimised:
-        question = self._runtime.handle(call.one_step(), lambda core, now_ns: core.ask_reoptimise())
+        question = self._runtime.handle(
+            call.one_step(),
+            lambda core, now_ns: core.ask_reoptimise(now_ns, limits.wait_to_restore_ns),
+        )
         if question is None:
             self._runtime.handle(call, lambda core, now_ns: None)
             await self._runtime.durable()

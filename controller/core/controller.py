@@ -219,9 +219,10 @@ class Controller(Leader):
             f"{refused} loads refused" if refused else "",
         )
 
-    def ask_reoptimise(self) -> ReoptimiseQuestion | None:
+    def ask_reoptimise(self, now_ns: int, wait_to_restore_ns: int = 0) -> ReoptimiseQuestion | None:
         """What the solver is to be asked; None where no circuit could be moved."""
-        return self._parts.reoptimiser.question()
+        restored_ids = self._network.restored.within(wait_to_restore_ns, now_ns)
+        return self._parts.reoptimiser.question(restored_ids)
 
     def reoptimise(
         self,

@@ -101,7 +101,8 @@ def _prices(message: pb.Objective) -> Prices:
 
 
 def _limits(message: pb.ReoptimiseRequest, usual: ReoptimiseLimits) -> ReoptimiseLimits:
-    limits = usual
+    # Whoever asks knows which lines have just come back.
+    limits = replace(usual, wait_to_restore_ns=0)
     if message.HasField("most_moves"):
         limits = replace(limits, most_moves=message.most_moves)
     if message.HasField("least_gain_fraction"):

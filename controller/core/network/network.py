@@ -17,6 +17,7 @@ from controller.core.network.lateness import Lateness
 from controller.core.network.link import LinkState
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
+from controller.core.network.restored import RestoredLinks
 from controller.core.network.view import GridView
 from controller.core.network.views import GridViews
 from digitalgrid.capabilities import UNSAID, Capability
@@ -79,6 +80,7 @@ class Network:
         self.lateness = Lateness(self._has_line_up)
         self.answers = AnswerTally()
         self.admin = AdminWords()
+        self.restored = RestoredLinks()
         self._views = GridViews(self.lsdb, self.admin)
         self._sessions: dict[str, _Session] = {}
         # By the router that says so: whether it is the sink's is for others to know.
@@ -201,7 +203,10 @@ class Network:
         return any(link is not None and link.state is LinkState.UP for link in links)
 
     def view(self, now_ns: int) -> GridView:
-        return self._views.view(now_ns)
+        before = self._views.last
+        view = self._views.view(now_ns)
+        self.restored.note(before.links, view.links, now_ns)
+        return view
 
     @property
     def last_view(self) -> GridView:

@@ -11,11 +11,13 @@ from controller.routing.graph import PowerGraph
 @dataclass(frozen=True, slots=True)
 class ReoptimiseLimits:
     """How many circuits are moved in a round at most, and what a move must save of all that its circuit loses now:
-    each move wears converters, and a threshold keeps circuits from moving to and fro.
+    each move wears converters, and a threshold keeps circuits from moving to and fro. For so long a line that was down
+    must be up again before any is moved to it (``wait_to_restore_ns``).
     """
 
     most_moves: int = 8
     least_gain_fraction: float = 0.02
+    wait_to_restore_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,14 @@ class Reoptimiser:
 
     # The question
 
-    def question(self) -> ReoptimiseQuestion | None:
-        """None where no circuit could be moved."""
+    def question(self, restored_ids: frozenset[str] = frozenset()) -> ReoptimiseQuestion | None:
+        """None where no circuit could be moved. To lines ``restored_ids``, which have just come back, nobody is."""
         circuits = [each for each in self._book.live.values() if self.can_move(each)]
-        return self.question_of(circuits) if circuits else None
+        return self.question_of(circuits, restored_ids) if circuits else None
 
-    def question_of(self, circuits: Sequence[Circuit]) -> ReoptimiseQuestion:
+    def question_of(
+        self, circuits: Sequence[Circuit], restored_ids: frozenset[str] = frozenset()
+    ) -> ReoptimiseQuestion:
         """The same with only these, of which each can be moved; what others hold stays."""
         arrays = self._admission.arrays
         arrays.sync()
@@ -60,17 +62,21 @@ class Reoptimiser:
         index = {source_id: number for number, source_id in enumerate(source_ids)}
         choices: dict[Choice, int] = {}
         # Circuits that may be served from the same sources, and keep off the same, share a choice.
-        known: dict[tuple[tuple[str, ...], str, tuple[str, ...], bool], int] = {}
+        known: dict[tuple[tuple[str, ...], str, frozenset[str], bool], int] = {}
         choice = []
         for circuit, route in zip(circuits, routes, strict=True):
             limits = circuit.constraints
-            alike = (circuit.source_ids, route.source_id, limits.avoid_ids, limits.packets)
+            # Whoever has got there meanwhile may stay.
+            off = frozenset(limits.avoid_ids) | restored_ids.difference(
+                each.link_id for each in route.links
+            )
+            alike = (circuit.source_ids, route.source_id, off, limits.packets)
             if circuit.standby() is not None:
-                found = self._beside_standby(circuit, route, index)
+                found = self._beside_standby(circuit, route, index, off)
                 choice.append(choices.setdefault(found, len(choices)))
                 continue
             if alike not in known:
-                found = self._choice(circuit, route, index)
+                found = self._choice(circuit, route, index, off)
                 known[alike] = choices.setdefault(found, len(choices))
             choice.append(known[alike])
         own_w: defaultdict[str, float] = defaultdict(float)
@@ -127,7 +133,9 @@ class Reoptimiser:
         )
         return [arc for arc in arcs if arc is not None]
 
-    def _choice(self, circuit: Circuit, route: Route, index: dict[str, int]) -> Choice:
+    def _choice(
+        self, circuit: Circuit, route: Route, index: dict[str, int], off: frozenset[str]
+    ) -> Choice:
         """The present source, and others that the client would take and that do not cost more."""
         sources = self._admission.view.sources
         cost = sources[route.source_id][1].cost_per_mwh
@@ -140,21 +148,23 @@ class Reoptimiser:
         return Choice(
             tuple(sorted(index[each] for each in candidates | {route.source_id})),
             frozenset(self._admission.avoided_nodes(circuit.constraints)),
-            frozenset(arrays.arcs(circuit.constraints.avoid_ids)),
+            frozenset(arrays.arcs(off)),
         )
 
-    def _beside_standby(self, circuit: Circuit, route: Route, index: dict[str, int]) -> Choice:
+    def _beside_standby(
+        self, circuit: Circuit, route: Route, index: dict[str, int], off: frozenset[str]
+    ) -> Choice:
         """The same for a circuit that keeps its standby: off what that needs, and where both have one source, at it,
         for leaving it would free nothing there.
         """
-        choice = self._choice(circuit, route, index)
+        choice = self._choice(circuit, route, index, off)
         standby, against = circuit.standby(), circuit.guard.against
         if standby is None or against is None:
             return choice
         sources, arrays = self._admission.view.sources, self._admission.arrays
         start = standby.route.router_ids[0]
         same_start = route.router_ids[0] == start
-        off = kept_off(self._admission.view, standby.route, against, same_start=same_start)
+        needed = kept_off(self._admission.view, standby.route, against, same_start=same_start)
         if standby.route.source_id == route.source_id:
             left: tuple[int, ...] = (index[route.source_id],)
         else:
@@ -163,8 +173,8 @@ class Reoptimiser:
             left = tuple(each for each in choice.sources if (each in here) is same_start)
         return Choice(
             left,
-            choice.avoid_nodes | arrays.nodes(off),
-            choice.avoid_arcs | arrays.arcs(off),
+            choice.avoid_nodes | arrays.nodes(needed),
+            choice.avoid_arcs | arrays.arcs(needed),
         )
 
     def _limit_w(self, source_id: str, own_w: float) -> float:

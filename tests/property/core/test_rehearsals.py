@@ -168,7 +168,7 @@ def test_the_dry_run_of_a_reoptimisation_shows_the_moves_that_are_made(data: st.
     for link_id in cut:
         network.mend(link_id)
     network.deliver_all()
-    question = network.event(lambda core, now: core.ask_reoptimise())
+    question = network.event(lambda core, now_ns: core.ask_reoptimise(now_ns))
     if question is None:
         return
     plan = reoptimise(question.graph, question.circuits)

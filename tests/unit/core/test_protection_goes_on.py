@@ -189,7 +189,7 @@ def test_a_standby_at_a_source_without_power_does_not_hide_that_its_own_is_short
 def test_nobody_is_asked_to_move_onto_what_its_own_standby_needs() -> None:
     network = three_ways()
     protected(network, protect=Against.ROUTER)
-    question = there(network.core.ask_reoptimise())
+    question = there(network.event(lambda core, now_ns: core.ask_reoptimise(now_ns)))
     (choice,) = question.circuits.choices
     arcs = {question.hops[arc] for arc in choice.avoid_arcs}
     assert arcs == {("r1-r3", "r1"), ("r1-r3", "r3"), ("r3-r5", "r3"), ("r3-r5", "r5")}

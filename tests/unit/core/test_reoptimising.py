@@ -15,6 +15,7 @@ from controller.core.invariants import broken_invariants
 from controller.core.optimising.moves import Move, ReoptimiseLimits
 from controller.routing.assignments.reoptimise import Move as Proposal
 from controller.routing.assignments.reoptimise import Plan, reoptimise
+from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -30,7 +31,9 @@ def network() -> SimulatedNetwork:
 def reoptimised(
     network: SimulatedNetwork, limits: ReoptimiseLimits = LIMITS, *, dry_run: bool = False
 ) -> list[Move]:
-    question = network.core.ask_reoptimise()
+    question = network.event(
+        lambda core, now_ns: core.ask_reoptimise(now_ns, limits.wait_to_restore_ns)
+    )
     if question is None:
         return []
     plan = reoptimise(question.graph, question.circuits)
@@ -53,6 +56,38 @@ def detour(network: SimulatedNetwork, power_w: float = 2e6, **wanted: Any) -> in
     assert circuit.state is CircuitState.ACTIVE
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     return circuit.circuit_id
+
+
+def test_by_itself_nothing_follows_a_line_that_has_just_come_back(
+    network: SimulatedNetwork,
+) -> None:
+    patient = replace(LIMITS, wait_to_restore_ns=30 * NS_PER_S)
+    circuit_id = detour(network)
+    assert reoptimised(network, patient) == []
+    network.advance(29 * NS_PER_S)
+    # It flaps: the time begins anew.
+    network.cut("r1-r2")
+    network.deliver_all()
+    network.mend("r1-r2")
+    network.deliver_all()
+    network.advance(29 * NS_PER_S)
+    assert reoptimised(network, patient) == []
+    network.advance(2 * NS_PER_S)
+    (move,) = reoptimised(network, patient)
+    assert move.circuit_id == circuit_id
+    network.deliver_all()
+    assert path(network.core, circuit_id) == ("r1", "r2", "r4")
+
+
+def test_whoever_is_on_a_line_that_came_back_may_stay(network: SimulatedNetwork) -> None:
+    network.cut("r1-r2")
+    network.deliver_all()
+    network.mend("r1-r2")
+    network.deliver_all()
+    (circuit,) = network.request(PowerRequest("direct", "town", 2e6, ("solar",)))
+    network.deliver_all()
+    assert newest(circuit).route.router_ids == ("r1", "r2", "r4")
+    assert reoptimised(network, replace(LIMITS, wait_to_restore_ns=30 * NS_PER_S)) == []
 
 
 def path(core: Controller, circuit_id: int) -> tuple[str, ...]:
@@ -111,15 +146,15 @@ def test_a_dearer_source_is_not_taken(network: SimulatedNetwork) -> None:
 
 
 def test_circuits_that_are_on_the_move_or_away_are_left_alone(network: SimulatedNetwork) -> None:
-    assert network.core.ask_reoptimise() is None
+    assert network.event(lambda core, now_ns: core.ask_reoptimise(now_ns)) is None
     circuit_id = detour(network)
     network.event(lambda core, now_ns: core.change(circuit_id, 2.5e6, now_ns))
-    assert network.core.ask_reoptimise() is None
+    assert network.event(lambda core, now_ns: core.ask_reoptimise(now_ns)) is None
 
 
 def test_a_plan_that_is_outdated_harms_nobody(network: SimulatedNetwork) -> None:
     circuit_id = detour(network)
-    question = there(network.core.ask_reoptimise())
+    question = there(network.event(lambda core, now_ns: core.ask_reoptimise(now_ns)))
     plan = reoptimise(question.graph, question.circuits)
     network.request(PowerRequest("first", "works", 5e6, ("solar",)))
     network.deliver_all()
@@ -162,7 +197,7 @@ def test_a_circuit_that_would_not_fit_anew_where_it_is_can_still_leave(
         network.request(PowerRequest(name, "town", 1.5e6, ("gas",)))
     network.request(PowerRequest("rest", "town", 1.5e6, allow_split=True))
     network.deliver_all()
-    question = there(network.core.ask_reoptimise())
+    question = there(network.event(lambda core, now_ns: core.ask_reoptimise(now_ns)))
     ways = {hop: arc for arc, hop in enumerate(question.hops)}
     arcs = (ways["r1-r2", "r1"], ways["r2-r4", "r2"])
     proposal = Proposal(
