@@ -9,7 +9,7 @@ const SILENCE_MS = 3200;
 const MAX_SILENCE_MS = 12_800;
 // First and longest wait before another attempt: a daemon that was started again is seen within a second.
 const RETRY_MS = 250;
-const MAX_RETRY_MS = 800;
+const MAX_RETRY_MS = 400;
 
 /**
  * @typedef {object} Listener
