@@ -127,7 +127,7 @@ promised: setup $(STAMPS)/measured ## Tries properties of the exchange as often 
 	@nice $(BIN)/python -m tests.promised
 
 checked: setup $(STAMPS)/measured ## Runs the routing engine's tests with a look at every access to an array (minutes)
-	$(BIN)/pytest -n $$(nproc) --engine checked tests/unit/routing tests/property/routing
+	$(BIN)/pytest -n $$(nproc) --engine checked -m 'not engines' tests/unit/routing tests/property/routing
 
 lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter), what is declared and used
 	@$(STEPS) types arrows style

@@ -7,7 +7,7 @@ import pytest
 
 from controller.routing.compiled import Engine, use_engine
 from tests.support import lanes, random_cases
-from tests.support.checked_kernels import check_kernels
+from tests.support.checked_kernels import are_looked_at, check_kernels
 
 _CHECKED = "checked"
 
@@ -48,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
         check_kernels()
     else:
         use_engine(Engine(engine))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """No test leaves those after it without the look that was asked for."""
+    if item.config.getoption("--engine") == _CHECKED and not are_looked_at():
+        check_kernels()
+        pytest.fail("it chooses an engine: mark it `engines`, and leave it out")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -35,8 +35,14 @@ def check_kernels() -> None:
         importlib.import_module(module.name)
     use_engine(Engine.INTERPRETED)
     for kernel in kernels():
-        kernel.run_by(_looked_at(kernel))
+        _runs[kernel] = _looked_at(kernel)
+        kernel.run_by(_runs[kernel])
     _have_numpy_from(_Numpy())
+
+
+def are_looked_at() -> bool:
+    """Whether all are still: who chooses an engine has them run without."""
+    return bool(_runs) and all(kernel._run is run for kernel, run in _runs.items())
 
 
 @contextmanager
@@ -59,6 +65,8 @@ def _have_numpy_from(numpy: object) -> None:
 
 
 _depth = 0
+# Of each kernel, what runs it while it is looked at.
+_runs: dict[Kernel, Callable[..., Any]] = {}
 
 
 def _looked_at(kernel: Kernel) -> Callable[..., Any]:

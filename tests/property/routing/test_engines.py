@@ -25,6 +25,7 @@ from tests.support.checked_kernels import checked_kernels
 from tests.support.dispatch_cases import random_problem
 from tests.support.standing_circuits import random_standing
 
+pytestmark = pytest.mark.engines
 T = TypeVar("T")
 SEEDS = range(25)
 

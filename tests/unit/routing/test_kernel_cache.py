@@ -17,6 +17,7 @@ from controller.routing.compiled import KernelsUnreadable, are_kept, forget, loa
 from controller.routing.kernel_cache import HALF_NAMES, cache_dir, place_for
 from tests.support.northbound import in_loop
 
+pytestmark = pytest.mark.engines
 NAME = "kernels-0"
 NOBODY = 65534
 # Imports come first: afterwards the tree may not be this user's to read. It writes as numba does, a level deeper.

@@ -9,6 +9,7 @@ import pytest
 from controller.routing.compiled import Engine, engine_in_use, kernels, use_engine
 from controller.routing.kernel_cache import cache_dir
 
+pytestmark = pytest.mark.engines
 # Compiled for arrays of two layouts: a column by itself, and one of several side by side. Of these only the first two
 # are so in a controller, which repairs no tree that stands by itself; tests do.
 TWO_LAYOUTS = {
