@@ -121,7 +121,7 @@ test: ## Lint, types, arrows of the house, then all tests (as root also those wi
 	@tools/test
 
 explore: setup $(STAMPS)/measured ## Tries other random cases of all properties than `make test` always has
-	$(BIN)/pytest -n $$(nproc) --no-loadscope-reorder -m 'hypothesis and not networks' --hypothesis-profile=explore
+	$(BIN)/pytest -n $$(nproc) --no-loadscope-reorder --part units -m hypothesis --hypothesis-profile=explore
 
 promised: setup $(STAMPS)/measured ## Tries properties of the exchange as often as is promised, and every bit of a log (a quarter of an hour)
 	@nice $(BIN)/python -m tests.promised

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=1.0,
         help="Of the random cases of the routing engine's properties.",
+    )
+    parser.addoption(
+        "--part",
+        type=lanes.Part,
+        choices=[*lanes.Part],
+        help="Of all tests, those that run together: see tests/support/lanes.py.",
     )
     parser.addoption(
         "--store-backend",
@@ -58,10 +65,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         pytest.fail("it chooses an engine: mark it `engines`, and leave it out")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        lanes.mark(item)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of other parts are not imported either; None leaves it to others."""
+    part = config.getoption("--part")
+    if part is None or collection_path.is_dir() or lanes.part_of(collection_path) is part:
+        return None
+    return True
 
 
 @pytest.hookimpl(optionalhook=True)

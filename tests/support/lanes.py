@@ -1,22 +1,32 @@
-"""Which tests can run beside which: marks for ``-m``, and lanes for ``-n`` (pytest-xdist); ``tools/test`` uses both.
+"""Which tests can run beside which: parts for ``--part``, and lanes for ``-n`` (pytest-xdist).
+
+``tools/test`` uses both.
 
 A lane is what one worker runs from its beginning to its end: a class, or the functions of a module.
 """
 
+from enum import StrEnum
 from pathlib import Path
 
-import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _TESTS = Path(__file__).parents[1]
-# Files and folders of tests that start daemons, networks and clusters, and mostly wait for them: these have the marker
-# `networks`, and run after the others, several lanes at a time.
-NETWORKS = (
+
+
+class Part(StrEnum):
+    """What is run together. ``UNITS`` are all that no list below names."""
+
+    UNITS = "units"
+    NETWORKS = "networks"
+    ALONE = "alone"
+
+
+# Files and folders of tests that start daemons, networks and clusters, and mostly wait for them: these run after the
+# others, several lanes at a time.
+_NETWORKS = (
     "browser",
     "chaos/test_accidents.py",
     "conformance",
-    "documentation/test_commands.py",
-    "emulation",
     "integration/dgc/test_page.py",
     "integration/dgc/test_serve.py",
     "integration/digitalgrid",
@@ -30,9 +40,9 @@ NETWORKS = (
     "integration/topologies",
     "integration/trading",
 )
-# Those that hold times against each other have the marker `alone`, and run last, one at a time.
+# Those that hold times against each other run last, one at a time.
 # Mininet and Open vSwitch, which a machine has once, are among them.
-ALONE = (
+_ALONE = (
     "emulation",
     "documentation/test_commands.py",
     "integration/test_start_up.py",
@@ -41,10 +51,11 @@ ALONE = (
 )
 
 
-def mark(item: pytest.Item) -> None:
-    for marker, places in ((pytest.mark.networks, NETWORKS), (pytest.mark.alone, ALONE)):
-        if any(item.path.is_relative_to(_TESTS / place) for place in places):
-            item.add_marker(marker)
+def part_of(file: Path) -> Part:
+    for part, places in ((Part.ALONE, _ALONE), (Part.NETWORKS, _NETWORKS)):
+        if any(file.is_relative_to(_TESTS / place) for place in places):
+            return part
+    return Part.UNITS
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
