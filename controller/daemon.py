@@ -12,7 +12,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
-from controller.computing.engines import Engines, begin_with
+from controller.computing.engines import Engines, begin_with, wanted_of
 from controller.computing.optimiser import Optimiser
 from controller.computing.proposing import Proposer
 from controller.computing.solver import Solver
@@ -84,7 +84,7 @@ def server_limits(limits: LimitsConfig, browsers: int = 0) -> tuple[ServerLimits
 def run(config: ControllerConfig) -> int:
     """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
     log_to_standard_error(config.log_level.upper(), log_format=LogFormat(config.log_format))
-    begin_with(config.engine)
+    begin_with(wanted_of(config.engine))
     try:
         return asyncio.run(serve(config))
     except (ExplainedError, OSError) as error:
@@ -137,7 +137,7 @@ async def serve(config: ControllerConfig) -> int:
         if member is not None:
             member.join()
         # Last: whoever asks is served meanwhile.
-        Engines(config.engine, solver).start(stack)
+        Engines(wanted_of(config.engine), solver).start(stack)
         runtime.failure.add_done_callback(lambda _: stop.set())
         await stop.wait()
         if member is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.routing.compiled import Engine, use_engine
+from controller.routing.compiled import ENGINE_VARIABLE, Engine, use_engine
 from tests.support import lanes, random_cases
 from tests.support.checked_kernels import are_looked_at, check_kernels
 
@@ -84,3 +84,9 @@ def cases(pytestconfig: pytest.Config) -> Iterator[None]:
     explores = pytestconfig.getoption("--hypothesis-profile") == random_cases.EXPLORE
     with nullcontext() if explores else random_cases.without_figures_of_ours():
         yield
+
+
+@pytest.fixture
+def interpreted_controllers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a test starts load no kernels, which takes each of them seconds."""
+    monkeypatch.setenv(ENGINE_VARIABLE, Engine.INTERPRETED)

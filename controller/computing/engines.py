@@ -6,13 +6,15 @@ compiled by processes that give way to everybody else; then the compiled engine 
 
 import asyncio
 import logging
+import os
 import sys
 from contextlib import AsyncExitStack
-from typing import Literal
+from typing import Literal, cast
 
 from controller.computing.solver import Solver, SolverDied
 from controller.computing.warm_up import compile_and_load, warm_up_worker
 from controller.routing.compiled import (
+    ENGINE_VARIABLE,
     Engine,
     KernelsUnreadable,
     are_kept,
@@ -26,6 +28,13 @@ from digitalgrid.supervision import start_once
 _log = logging.getLogger(__name__)
 
 Wanted = Literal["auto", "compiled", "interpreted"]
+
+
+def wanted_of(configured: Wanted) -> Wanted:
+    """Where the configuration leaves it open, by ``auto``, the environment may say."""
+    if configured != "auto":
+        return configured
+    return cast(Wanted, os.environ.get(ENGINE_VARIABLE) or configured)
 
 
 def begin_with(wanted: Wanted) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from controller.computing.warm_up import compile_all
 from controller.core.circuits.records import Counters, StateChange
+from controller.routing.compiled import ENGINE_VARIABLE
 from controller.store.sqlite import SqliteStore
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient, PowerError, power_request
@@ -151,9 +152,16 @@ def test_it_reads_and_admits_at_once_and_goes_on_compiled(tmp_path: Path) -> Non
     asyncio.run(story())
 
 
-def test_an_interpreted_daemon_stays_so_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("configured", "by_environment"), [("interpreted", ""), ("auto", "interpreted")]
+)
+def test_an_interpreted_daemon_stays_so_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str, by_environment: str
+) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, by_environment)
+
     async def story() -> None:
-        daemon = Daemon(tmp_path, "interpreted")
+        daemon = Daemon(tmp_path, configured)
         client = AsyncPowerClient(daemon.northbound)
         try:
             topology = await answered(client.get_topology, MAX_UNTIL_READ_S)
