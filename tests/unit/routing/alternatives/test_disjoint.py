@@ -19,10 +19,11 @@ from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
+from tests.support.random_cases import examples
 from tests.support.there import there
 
 GUIDES = ("", "landmarks", "hierarchy", "hierarchy for standing loads")
-MOST = settings(max_examples=400)
+MOST = settings(max_examples=examples(400))
 
 
 @dataclass

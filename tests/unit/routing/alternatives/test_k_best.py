@@ -14,9 +14,10 @@ from controller.routing.alternatives.k_best import PathRanking, k_best
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch
 from controller.routing.paths.given_path import along
+from tests.support.random_cases import examples
 from tests.support.there import there
 
-MOST = settings(max_examples=200)
+MOST = settings(max_examples=examples(200))
 
 
 @dataclass

@@ -10,9 +10,10 @@ from controller.routing.flows.cut import Cut, minimum_cut, minimum_cut_to_sinks
 from controller.routing.graph import OUT_OF_SERVICE_A, PowerGraph, graph_of_links
 from controller.routing.paths.cspf import PathSearch
 from tests.support.graphs import graph_of_arcs
+from tests.support.random_cases import examples
 
 U = 1000.0
-MOST = settings(max_examples=150)
+MOST = settings(max_examples=examples(150))
 
 
 @st.composite

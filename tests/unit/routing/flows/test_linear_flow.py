@@ -12,9 +12,10 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix, hstack, identity
 
 from controller.routing.flows.linear_flow import LinearFlow, Status, linear_min_cost_flow
+from tests.support.random_cases import examples
 
 HIGHS_SLIP = 1e-9
-MOST = settings(max_examples=150)
+MOST = settings(max_examples=examples(150))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from controller.routing.graph import PowerGraph
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path, PathSearch
 from digitalgrid.physics import sent_w
 from tests.support.graphs import graph_of_arcs
+from tests.support.random_cases import examples
 from tests.support.there import there
 
-MOST = settings(max_examples=200)
+MOST = settings(max_examples=examples(200))
 
 
 @dataclass
