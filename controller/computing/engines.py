@@ -6,18 +6,17 @@ compiled by processes that give way to everybody else; then the compiled engine 
 
 import asyncio
 import logging
-import os
 import sys
 from contextlib import AsyncExitStack
-from typing import Literal, cast
+from typing import Literal
 
 from controller.computing.solver import Solver, SolverDied
 from controller.computing.warm_up import compile_and_load, warm_up_worker
 from controller.routing.compiled import (
-    ENGINE_VARIABLE,
     Engine,
     KernelsUnreadable,
     are_kept,
+    engine_of_environment,
     forget,
     load,
     use_engine,
@@ -34,7 +33,13 @@ def wanted_of(configured: Wanted) -> Wanted:
     """Where the configuration leaves it open, by ``auto``, the environment may say."""
     if configured != "auto":
         return configured
-    return cast(Wanted, os.environ.get(ENGINE_VARIABLE) or configured)
+    match engine_of_environment():
+        case Engine.COMPILED:
+            return "compiled"
+        case Engine.INTERPRETED:
+            return "interpreted"
+        case None:
+            return configured
 
 
 def begin_with(wanted: Wanted) -> None:

@@ -17,9 +17,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from controller.routing.kernel_cache import HALF_NAMES, cache_dir, compiler_of
+from digitalgrid.errors import ExplainedError
 
 F = TypeVar("F", bound=Callable[..., object])
-# Names the engine of a process that is not told by its configuration: `dgc plan`, tests, studies.
+# Names the engine of a process whose configuration leaves it open, or that has none: `dgc plan`, tests, studies.
 ENGINE_VARIABLE = "DIGITALGRID_ENGINE"
 
 
@@ -182,5 +183,19 @@ def _kernel(function: F, **options: Any) -> F:
     return cast(F, kernel)
 
 
-_engine = Engine(os.environ.get(ENGINE_VARIABLE) or Engine.COMPILED)
+def engine_of_environment() -> Engine | None:
+    """None where the environment names none. Raises ExplainedError where it names one that is not known."""
+    name = os.environ.get(ENGINE_VARIABLE)
+    if not name:
+        return None
+    try:
+        return Engine(name)
+    except ValueError as error:
+        known = " or ".join(Engine)
+        raise ExplainedError(
+            f"{ENGINE_VARIABLE} is {name!r}, which is no engine; set it to {known}, or not at all"
+        ) from error
+
+
+_engine = engine_of_environment() or Engine.COMPILED
 _kernels: list[Kernel] = []

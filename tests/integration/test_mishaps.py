@@ -23,6 +23,7 @@ import router_agent.main
 import topologies.demo.__main__
 import topologies.demo.mesh
 import trading.cli
+from controller.routing.compiled import ENGINE_VARIABLE
 from controller.store.sqlite import SqliteStore
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.exchanges import market_file
@@ -447,6 +448,20 @@ def test_a_text_that_nothing_is_called_is_refused_in_words(
     shell: Shell, verb: str, text: str
 ) -> None:
     check(shell.run(shell.command(verb, TEXTS[verb], text)))
+
+
+def test_an_engine_that_there_is_not_is_named_with_those_that_there_are() -> None:
+    done = subprocess.run(
+        [BIN / "dgc", "plan", GRID],
+        env=os.environ | {ENGINE_VARIABLE: "compield"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"dgc: {ENGINE_VARIABLE} is 'compield', which is no engine; set it to compiled or interpreted, or not at all\n"
+    )
 
 
 def test_an_interrupt_is_a_quiet_end(tmp_path: Path) -> None:
