@@ -10,7 +10,7 @@ from typing import Any
 from digitalgrid.client import missing_ms
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1.power_link_pb2 import RouterMeters
+from digitalgrid.v1.power_link_pb2 import DownCause, RouterMeters
 
 try:
     import pandas as pd
@@ -36,7 +36,11 @@ def circuits_frame(circuits: Iterable[pb.Circuit]) -> pd.DataFrame:
 
 
 def topology_frames(topology: pb.Topology) -> TopologyFrames:
-    """What there is and what is reserved on it; ``used`` is the share of a line's ampacity, both ways together."""
+    """What there is and what is reserved on it; ``used`` is the share of a line's ampacity, both ways together.
+
+    ``admin`` is what operators say of a line or router, ``down_cause`` why a line is not up; both are empty where nobody
+    says anything.
+    """
     return TopologyFrames(
         _frame("router_id", _ROUTER_COLUMNS, map(_router, topology.routers)),
         _frame("link_id", _LINK_COLUMNS, map(_link, topology.links)),
@@ -90,18 +94,37 @@ def _circuit(circuit: pb.Circuit) -> tuple[Any, ...]:
     )
 
 
-_ROUTER_COLUMNS = ("connected", "efficiency", "late_ms", "x", "y")
+_ROUTER_COLUMNS = (
+    *("connected", "efficiency", "late_ms", "x", "y"),
+    *("profile_id", "max_through_w", "reserved_through_w", "admin"),
+)
 
 
 def _router(router: pb.RouterState) -> tuple[Any, ...]:
     placed = router.HasField("at")
     x, y = (router.at.x, router.at.y) if placed else (float("nan"), float("nan"))
-    return (router.router_id, router.connected, router.efficiency, router.late_ms, x, y)
+    limited = router.profile.HasField("max_through_w")
+    return (
+        router.router_id,
+        router.connected,
+        router.efficiency,
+        router.late_ms,
+        x,
+        y,
+        router.profile.profile_id,
+        router.profile.max_through_w if limited else float("nan"),
+        router.reserved_through_w if limited else float("nan"),
+        _admin(router.admin),
+    )
+
+
+def _admin(word: pb.AdminWord) -> str:
+    return pb.AdminState.Name(word.state).removeprefix("ADMIN_STATE_") if word.state else ""
 
 
 _LINK_COLUMNS = (
     *("a_router_id", "b_router_id", "up", "resistance_ohm", "voltage_v", "ampacity_a"),
-    *("reserved_a_to_b_a", "reserved_b_to_a_a", "used", "circuits"),
+    *("reserved_a_to_b_a", "reserved_b_to_a_a", "used", "circuits", "admin", "down_cause"),
 )
 
 
@@ -119,6 +142,8 @@ def _link(link: pb.LinkState) -> tuple[Any, ...]:
         link.reserved_b_to_a_a,
         reserved_a / link.ampacity_a if link.ampacity_a else float("nan"),
         len(link.circuit_ids),
+        _admin(link.admin),
+        DownCause.Name(link.down_cause).removeprefix("DOWN_CAUSE_") if link.down_cause else "",
     )
 
 

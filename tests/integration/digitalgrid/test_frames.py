@@ -32,6 +32,13 @@ async def test_circuits_topology_and_meters_are_frames_by_their_ids() -> None:
         )
         assert network.sources.loc["solar"].reserved_w == pytest.approx(row.injected_w)
         assert network.loads.reserved_w.sum() == 2e6
+        assert network.routers.profile_id.unique().tolist() == ["dgr"]
+        assert network.routers.max_through_w.isna().all()
+
+        await api.client.drain(pb.DrainRequest(id="r1-r3"))
+        links = topology_frames(await api.client.get_topology()).links
+        assert links.admin.to_dict() == dict.fromkeys(links.index, "") | {"r1-r3": "DRAINED"}
+        assert links.down_cause.unique().tolist() == [""]
 
         meters = meters_frame(await api.client.read_meters())
         assert meters.converter_loss_j.to_dict() == {"r1": 0.007}
