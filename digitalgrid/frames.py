@@ -38,8 +38,7 @@ def circuits_frame(circuits: Iterable[pb.Circuit]) -> pd.DataFrame:
 def topology_frames(topology: pb.Topology) -> TopologyFrames:
     """What there is and what is reserved on it; ``used`` is the share of a line's ampacity, both ways together.
 
-    ``admin`` is what operators say of a line or router, ``down_cause`` why a line is not up; both are empty where nobody
-    says anything.
+    ``admin`` is what operators say of a line or router, ``down_cause`` why a line is not up; empty where nobody says.
     """
     return TopologyFrames(
         _frame("router_id", _ROUTER_COLUMNS, map(_router, topology.routers)),
