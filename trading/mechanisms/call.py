@@ -6,9 +6,11 @@ are left, scarcity says which, so that nobody whose limit is better than the pri
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import nlargest
+from typing import Self
 
 from trading.core.orders import Order, Side
 from trading.core.units import MAX_PRICE, MicroPerKwh, Wh
@@ -48,9 +50,12 @@ class CallAuction:
         self._reference = reference
         self._margin = margin
 
-    def choosing(self, choices: Choices) -> "CallAuction":
-        """By a market's reference price."""
-        return CallAuction(choices.reference, self._margin)
+    def choosing(self, choices: Choices) -> Self:
+        """By a market's reference price, where it has one; a class that is made of this one stays itself."""
+        chosen = copy(self)
+        if choices.reference is not None:
+            chosen._reference = choices.reference
+        return chosen
 
     def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
         """One price, by the orders alone; pairs keep off those that the network has refused."""

@@ -1,6 +1,8 @@
 """Continuous double auction: orders one after another, each matched with the best that waits, at its limit."""
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 from trading.core.orders import Order, Side
 from trading.core.units import Wh
@@ -30,9 +32,11 @@ class ContinuousAuction:
     def __init__(self, self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST) -> None:
         self._self_trade = self_trade
 
-    def choosing(self, choices: Choices) -> "ContinuousAuction":
-        """Where two orders of a party meet, as in a market's own book."""
-        return ContinuousAuction(choices.self_trade)
+    def choosing(self, choices: Choices) -> Self:
+        """Where two orders of a party meet, as in a market's own book; a class that is made of this one stays itself."""
+        chosen = copy(self)
+        chosen._self_trade = choices.self_trade
+        return chosen
 
     def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
         book = OrderBook(self._self_trade)

@@ -1,16 +1,21 @@
 """What clears intervals in a worker: an answer that is wrong, or a mechanism that fails, costs its interval only."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
 from tests.support.markets import INTERVAL, book
+from trading.core.orders import Order
 from trading.core.units import MicroPerKwh
 from trading.exchange import clearer
 from trading.market.outcome import Clear
 from trading.mechanisms.book import SelfTrade
+from trading.mechanisms.call import CallAuction
 from trading.mechanisms.choices import Choices
+from trading.mechanisms.continuous import ContinuousAuction
 from trading.mechanisms.mechanism import Clearing
-from trading.mechanisms.network import no_network
+from trading.mechanisms.network import MarketNetwork, no_network
 from trading.reasons import MarketReason
 
 ASKED = Clear(INTERVAL, "call", 1, tuple(book([(9, 5)], [(1, 5)])), frozenset(), 7)
@@ -52,6 +57,44 @@ def test_where_two_orders_of_a_party_meet_the_one_that_the_market_says_ends() ->
         SelfTrade.CANCEL_OLDEST: [],
         SelfTrade.CANCEL_BOTH: [],
     }
+
+
+class Steady(CallAuction):
+    """A plug-in that is made of a built-in one: it has a price of its own to choose by, and says who it is."""
+
+    def __init__(self) -> None:
+        super().__init__(reference=MicroPerKwh(7))
+
+    def load(self) -> "Steady":
+        return self
+
+    def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
+        return msgspec.structs.replace(super().clear(orders, network, seed), seed=77)
+
+
+class Waiting(ContinuousAuction):
+    def load(self) -> "Waiting":
+        return self
+
+    def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
+        return msgspec.structs.replace(super().clear(orders, network, seed), seed=77)
+
+
+def test_a_plug_in_that_is_made_of_a_built_in_one_clears_itself_with_what_the_market_chooses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prices, plug_in = [], Steady()
+    monkeypatch.setattr(clearer, "find", lambda *_: plug_in)
+    # The last one has nothing of the markets before it.
+    for reference in (None, 2, None):
+        choices = Choices(None if reference is None else MicroPerKwh(reference))
+        asked = msgspec.structs.replace(ASKED, choices=choices)
+        clearing = clearer._cleared(asked, no_network()).clearing
+        assert clearing.seed == 77
+        prices += [each.price for each in clearing.prices]
+    assert prices == [7, 2, 7]
+    monkeypatch.setattr(clearer, "find", lambda *_: Waiting())
+    assert clearer._cleared(ASKED, no_network()).clearing.seed == 77
 
 
 class Broken:
