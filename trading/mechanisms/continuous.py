@@ -33,7 +33,7 @@ class ContinuousAuction:
         self._self_trade = self_trade
 
     def choosing(self, choices: Choices) -> Self:
-        """Where two orders of a party meet, as in a market's own book; a class that is made of this one stays itself."""
+        """Where two orders of a party meet, as in a market's own book; a class made of this one stays itself."""
         chosen = copy(self)
         chosen._self_trade = choices.self_trade
         return chosen
