@@ -134,17 +134,20 @@ class Runtime:
 
         ``mandate_holds``: whether the signature of their party covers all of them.
         """
-        answers = await self._do(
-            lambda now_ns: self.market.create(
+
+        def create(now_ns: int) -> Outcome[list[OrderRecord | Refused]]:
+            outcome = self.market.create(
                 tenders,
                 now_ns,
                 mandate_holds=mandate_holds,
                 free=self._ledger.free,
                 registered=self._ledger.registered,
             )
-        )
-        self.tallies.answered(answers)
-        return answers
+            # Not once it is durable: a client may have hung up by then, and its orders stand.
+            self.tallies.answered(outcome.answer)
+            return outcome
+
+        return await self._do(create)
 
     async def cancel_tender(self, party: str, nonce: int, order_id: str) -> OrderRecord:
         """Raises Refused; of an order that has ended already it is told how it stands."""

@@ -154,6 +154,23 @@ async def test_nothing_is_told_or_asked_before_it_is_durable(tmp_path: Path) -> 
 
 
 @in_loop
+async def test_a_tender_counts_whose_client_is_gone_before_it_is_durable(tmp_path: Path) -> None:
+    others, waiting = Others(), WaitingJournal(tmp_path)
+    exchange = runtime(others, waiting)
+    exchange.start()
+    tenders = [tender(others, "ann", Side.BUY)]
+    asked = asyncio.create_task(exchange.create_tenders(tenders, mandate_holds=True))
+    await until(lambda: bool(list(exchange.market.orders.rows())))
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    waiting.release()
+    await exchange.durable()
+    assert exchange.tallies.tenders == {"taken": 1}
+    await exchange.close()
+
+
+@in_loop
 async def test_a_meter_may_leave_once_all_that_is_over_for_it_is_durable(tmp_path: Path) -> None:
     others, waiting = Others(), WaitingJournal(tmp_path)
     exchange = runtime(others, waiting, KEYED)
