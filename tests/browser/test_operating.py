@@ -165,9 +165,17 @@ def test_moves_that_pay_are_shown_with_their_ways_before_they_are_made(
     page = open_page(f"{address}#/?do=reoptimise")
     wait_until_drawn(page)
     dialog = page.get_by_role("dialog", name="Reoptimise")
-    expect(dialog.get_by_role("button", name="Move them")).to_be_disabled()
-    dialog.get_by_role("button", name="Preview").press("Enter")
+    button = dialog.get_by_role("button", name="Move them")
+    expect(button).to_be_disabled()
     move = dialog.get_by_role("group", name="Moves").get_by_role("listitem")
+    # One that would not be made is told of, and that is all.
+    page.route("**/OptimisationService/Reoptimise", _unfit, times=1)
+    dialog.get_by_role("button", name="Preview").press("Enter")
+    expect(move).to_contain_text("does not fit")
+    expect(dialog.get_by_text("Moves", exact=True).locator("xpath=../dd")).to_have_text("0")
+    expect(button).to_be_disabled()
+    assert page.evaluate(PREVIEWED) == []
+    dialog.get_by_role("button", name="Preview").press("Enter")
     expect(move).to_contain_text(f"{number} to load5")
     now = client.get_circuit(number)
     for ways in (best, now):
@@ -178,6 +186,15 @@ def test_moves_that_pay_are_shown_with_their_ways_before_they_are_made(
     press_on(page, "Move them")
     wait_for(lambda: _lines(client, number) == [each.link_id for each in best.links])
     assert page.evaluate(PREVIEWED) == []
+
+
+def _unfit(route: Route) -> None:
+    """What the daemon says, had something else come between."""
+    answer = route.fetch()
+    told = answer.json()
+    for move in told["moves"]:
+        move["reason"] = "does not fit beside what stands now"
+    route.fulfill(response=answer, json=told)
 
 
 def _lines(client: PowerClient, number: int) -> list[str]:

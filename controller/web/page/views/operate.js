@@ -180,15 +180,18 @@ export function ReoptimiseDialog() {
     return parsed(most) >= 1 ? { most_moves: Math.round(parsed(most)) } : "How many is no number.";
   };
   return html`<${Dialog} title="Reoptimise"><${Course} fields=${fields} request=${read} dryRun=${reoptimised}
-    can=${(told) => (told.moves ?? []).length > 0} shown=${(told) => html`<${Moves} told=${told} />`} verb=${() => "Move them"}
+    can=${(told) => made(told).length > 0} shown=${(told) => html`<${Moves} told=${told} />`} verb=${() => "Move them"}
     act=${async (asked) => `${counted(((await call("OptimisationService/Reoptimise", asked)).moves ?? []).filter((move) => move.moving).length, "circuit")} moved.`} /><//>`;
 }
+
+/** Moves that would be begun: the others have a reason. */
+const made = (told) => (told.moves ?? []).filter((move) => !move.reason);
 
 /** Which ways circuits would have then. */
 async function reoptimised(asked) {
   const told = await call("OptimisationService/Reoptimise", { ...asked, dry_run: true });
   const shown = nothing();
-  for (const move of told.moves ?? []) addIds(shown, move.to_link_ids ?? [], "preview");
+  for (const move of made(told)) addIds(shown, move.to_link_ids ?? [], "preview");
   preview.value = shown;
   return told;
 }
@@ -196,8 +199,8 @@ async function reoptimised(asked) {
 function Moves({ told }) {
   const moves = told.moves ?? [];
   if (!moves.length) return html`<p class="tone-ok"><${Glyph} name="dot" /> No move pays.</p>`;
-  return html`<${Figures} of=${[["Loss now", power(told.loss_before_w)], ["Then", power(told.loss_after_w)], ["At best", power(told.loss_bound_w)], ["Moves", moves.length]]} />
+  return html`<${Figures} of=${[["Loss now", power(told.loss_before_w)], ["Then", power(told.loss_after_w)], ["At best", power(told.loss_bound_w)], ["Moves", made(told).length]]} />
     <div class="consequences" tabindex="0" role="group" aria-label="Moves"><ul class="plain">${moves.slice(0, MOST_LISTED).map((move) => html`<li key=${move.circuit_id}>
-      <a href=${linkTo("circuit", move.circuit_id)}>${move.circuit_id} to ${store.find("circuit", move.circuit_id)?.sink_id ?? "its load"}</a><span class="figure">−${power(move.gain_w)}</span>
+      <a href=${linkTo("circuit", move.circuit_id)}>${move.circuit_id} to ${store.find("circuit", move.circuit_id)?.sink_id ?? "its load"}</a><span class="figure">${!move.reason && `−${power(move.gain_w)}`}</span>
       <small>${move.reason || `over ${(move.to_router_ids ?? []).join(" → ")}, now over ${(move.from_router_ids ?? []).join(" → ")}`}</small></li>`)}</ul></div>`;
 }
