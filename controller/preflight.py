@@ -11,6 +11,7 @@ from controller.runtime.descriptors import TooFewDescriptors, southbound_connect
 from controller.web.token import read_token
 from digitalgrid.addresses import Address
 from digitalgrid.bounds import InvalidValue
+from digitalgrid.errors import ExplainedError
 from digitalgrid.listening import listening_trouble
 from digitalgrid.plugins.table import PluginError, find
 from digitalgrid.tracing.extra import TracingUnavailable, spans_maker
@@ -24,6 +25,13 @@ def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
             yield InvalidValue(
                 *path, message=f"is '{address}', which cannot be listened on: {trouble}"
             )
+    try:
+        # Its module does not load either where it is wrong.
+        from controller.routing.compiled import engine_of_environment
+
+        engine_of_environment()
+    except ExplainedError as error:
+        yield InvalidValue("engine", message=f"cannot be taken: {error}")
     yield from _plugin_troubles(config)
     if config.web.listen and not Address.of(config.web.listen).is_loopback:
         try:

@@ -22,6 +22,8 @@ from digitalgrid.errors import ExplainedError
 F = TypeVar("F", bound=Callable[..., object])
 # Names the engine of a process whose configuration leaves it open, or that has none: `dgc plan`, tests, studies.
 ENGINE_VARIABLE = "DIGITALGRID_ENGINE"
+# The word of a configuration that leaves it open; the environment may say it too.
+_OPEN = "auto"
 
 
 class KernelsUnreadable(Exception):
@@ -184,16 +186,19 @@ def _kernel(function: F, **options: Any) -> F:
 
 
 def engine_of_environment() -> Engine | None:
-    """None where the environment names none. Raises ExplainedError where it names one that is not known."""
+    """None where the environment names none. Raises ExplainedError where it names one that is not known.
+
+    No program that computes routes starts with one that is not known, whatever its configuration says: it is a slip.
+    """
     name = os.environ.get(ENGINE_VARIABLE)
-    if not name:
+    if not name or name == _OPEN:
         return None
     try:
         return Engine(name)
     except ValueError as error:
-        known = " or ".join(Engine)
         raise ExplainedError(
-            f"{ENGINE_VARIABLE} is {name!r}, which is no engine; set it to {known}, or not at all"
+            f"{ENGINE_VARIABLE} is {name!r}, which is no engine, and no configuration makes up for that; "
+            f"set it to {', '.join(Engine)} or {_OPEN}, or not at all"
         ) from error
 
 

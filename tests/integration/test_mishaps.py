@@ -460,8 +460,24 @@ def test_an_engine_that_there_is_not_is_named_with_those_that_there_are() -> Non
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"dgc: {ENGINE_VARIABLE} is 'compield', which is no engine; set it to compiled or interpreted, or not at all\n"
+        f"dgc: {ENGINE_VARIABLE} is 'compield', which is no engine, and no configuration makes up for that; "
+        "set it to compiled, interpreted or auto, or not at all\n"
     )
+
+
+@pytest.mark.parametrize("engine", ["auto", "interpreted"])
+def test_a_configuration_is_not_fine_where_the_environment_stops_the_daemon(
+    tmp_path: Path, engine: str
+) -> None:
+    path = tmp_path / "dgc.yaml"
+    path.write_text(f"engine: {engine}\n")
+    environment = os.environ | {ENGINE_VARIABLE: "compield"}
+    for words in (["check-config", str(path)], ["serve", "--config", str(path)]):
+        done = subprocess.run(
+            [BIN / "dgc", *words], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (1, 2)
+        assert f"{ENGINE_VARIABLE} is 'compield', which is no engine" in done.stderr
 
 
 def test_an_interrupt_is_a_quiet_end(tmp_path: Path) -> None:

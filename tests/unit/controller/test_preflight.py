@@ -12,6 +12,7 @@ import pytest
 
 from controller import preflight
 from controller.config import load_config
+from controller.routing.compiled import ENGINE_VARIABLE
 from controller.runtime.descriptors import TooFewDescriptors, southbound_connections
 from controller.store.sqlite import SqliteStore
 from digitalgrid.config_file import ConfigError
@@ -33,6 +34,17 @@ def complaints(path: Path, text: str) -> list[str]:
     except ConfigError as error:
         return [each.removeprefix(str(file)) for each in str(error).splitlines()]
     return []
+
+
+def test_the_engine_of_the_environment_is_looked_at_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for known in ("", "auto", "compiled", "interpreted"):
+        monkeypatch.setenv(ENGINE_VARIABLE, known)
+        assert complaints(tmp_path, "engine: auto\n") == []
+    monkeypatch.setenv(ENGINE_VARIABLE, "compield")
+    (found,) = complaints(tmp_path, "engine: auto\n")
+    assert found.startswith(f":1: 'engine' cannot be taken: {ENGINE_VARIABLE} is 'compield'")
 
 
 @contextmanager
