@@ -16,6 +16,7 @@ from digitalgrid.units import (
     parse_duration_s,
     parse_fraction,
     parse_power_w,
+    parse_unix_ns,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -244,27 +245,31 @@ CIRCUITS: Listing[pb.Circuit] = Listing(
         Column(
             "created",
             lambda circuit: _moment(circuit.created_unix_ns),
-            lambda circuit: circuit.created_unix_ns,
+            lambda circuit: circuit.created_unix_ns or None,
+            parse_unix_ns,
             default=False,
         ),
         Column(
             "changed",
             lambda circuit: _moment(circuit.changed_unix_ns),
-            lambda circuit: circuit.changed_unix_ns,
+            lambda circuit: circuit.changed_unix_ns or None,
+            parse_unix_ns,
             default=False,
         ),
         Column("owner", lambda circuit: circuit.owner, default=False),
         Column(
             "until",
             lambda circuit: _moment(circuit.hold.until_unix_ns),
-            lambda circuit: circuit.hold.until_unix_ns,
+            lambda circuit: circuit.hold.until_unix_ns or None,
+            parse_unix_ns,
             head="held until",
             default=False,
         ),
         Column(
             "ends",
             lambda circuit: _moment(circuit.until_unix_ns),
-            lambda circuit: circuit.until_unix_ns,
+            lambda circuit: circuit.until_unix_ns or None,
+            parse_unix_ns,
             default=False,
         ),
     ),

@@ -4,6 +4,7 @@ A filter is ``COLUMN=VALUE`` (several values with commas between, ``*`` for any 
 ``>=``, or ``~`` for a part of the text; without a column, a part of any text in the row. Several must all hold.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class ListingError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
     """What stands in a row under a name. ``figure``: the number that is shown, which it is sorted and filtered by;
-    None where there is none. ``parse`` reads such a number as people write it.
+    None where there is none. ``parse`` reads such a number as people write it, or raises ValueError or OverflowError.
     """
 
     name: str
@@ -183,6 +184,12 @@ def _equals(column: Column[T], value: str) -> Callable[[T], bool]:
 
 def _figure(column: Column[T], value: str) -> float:
     try:
-        return column.parse(value)
+        figure = column.parse(value)
+        is_figure = math.isfinite(figure)
+    except OverflowError:
+        is_figure = False
     except ValueError as error:
         raise ListingError(f"column {column.name!r}: {value!r} is no figure ({error})") from error
+    if not is_figure:
+        raise ListingError(f"column {column.name!r}: {value!r} is no figure (it is not finite)")
+    return figure

@@ -14,6 +14,7 @@ from digitalgrid.units import (
     format_power,
     format_unix_ns,
     parse_si,
+    parse_unix_ns,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
@@ -76,6 +77,7 @@ BOOKS: Listing[power_link_pb2.RouterMeters] = Listing(
             "read-at",
             lambda meters: format_unix_ns(meters.time_unix_ns) if meters.time_unix_ns else "",
             lambda meters: meters.time_unix_ns or None,
+            parse_unix_ns,
             default=False,
             head="read at",
         ),

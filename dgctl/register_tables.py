@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dgctl.listing import Column, Listing, View
 from dgctl.meter_tables import joules
 from digitalgrid.columns import Part
-from digitalgrid.units import format_energy_mj, format_unix_ns
+from digitalgrid.units import format_energy_mj, format_unix_ns, parse_unix_ns
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -50,6 +50,7 @@ REGISTERS: Listing[pb.FinalRegister] = Listing(
             "ended",
             lambda register: format_unix_ns(register.ended_unix_ns),
             lambda register: register.ended_unix_ns,
+            parse_unix_ns,
         ),
         Column(
             "standby",

@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 MS_PER_S = 1000
@@ -28,6 +29,9 @@ _POWER_UNITS_W = {"": 1.0, "W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9}
 _FRACTION = re.compile(
     r"(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)"
 )
+# A date without dashes has eight digits.
+_SECONDS = re.compile(r"0|[0-9]{9,11}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATION_UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 # Of the last of four digits.
@@ -147,6 +151,23 @@ def format_unix_ns(at_unix_ns: int) -> str:
     """``2026-11-29 13:05:07.125 UTC`` of nanoseconds since 1970."""
     moment = datetime.fromtimestamp(at_unix_ns // NS_PER_S, UTC)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{at_unix_ns // NS_PER_MS % 1000:03} UTC"
+
+
+def parse_unix_ns(text: str) -> int:
+    """Nanoseconds since 1970 of ``2026-11-29``, ``2026-11-29T13:05``, what :func:`format_unix_ns` writes, or seconds
+    since 1970; UTC where no zone is said. ValueError for anything else.
+    """
+    text = text.strip()
+    if _SECONDS.fullmatch(text):
+        return int(text) * NS_PER_S
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time; write it like 2026-11-29T13:05Z, or in seconds since 1970"
+        ) from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1) * NS_PER_US
 
 
 def format_si(value: float, unit: str) -> str:

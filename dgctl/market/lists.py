@@ -7,7 +7,7 @@ from dgctl.listing import Column, Listing
 from dgctl.market import wording
 from digitalgrid.columns import Styled
 from digitalgrid.market.v1 import market_pb2 as pb
-from digitalgrid.units import format_duration_ns, parse_duration_s, parse_si
+from digitalgrid.units import format_duration_ns, parse_duration_s, parse_si, parse_unix_ns
 
 T = TypeVar("T")
 _MICRO = 1_000_000
@@ -45,6 +45,7 @@ def _from(interval: Callable[[T], pb.Interval]) -> Column[T]:
         "from",
         lambda row: wording.begins(interval(row)),
         lambda row: interval(row).start_unix_ns,
+        parse_unix_ns,
         head="interval from",
     )
 

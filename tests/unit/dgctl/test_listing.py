@@ -1,18 +1,29 @@
 """Listings: what is chosen, in which order, and what stands first where nobody says."""
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dgctl.circuit_tables import CIRCUITS, rank
-from dgctl.listing import ListingError, View, natural
-from dgctl.topology_tables import LINKS, ROUTERS
+from dgctl.listing import Listing, ListingError, View, natural
+from dgctl.market.lists import CLEARINGS, ORDERS, POSITIONS, TRADES
+from dgctl.meter_tables import BOOKS
+from dgctl.register_tables import REGISTERS
+from dgctl.topology_tables import LINKS, LOADS, ROUTERS, SOURCES
 from digitalgrid.columns import parts_text
+from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
 
 ACTIVE, WAITING = pb.CIRCUIT_STATE_ACTIVE, pb.CIRCUIT_STATE_WAITING
+
+
+LISTINGS: tuple[Listing[Any], ...] = (
+    *(CIRCUITS, LINKS, ROUTERS, SOURCES, LOADS, BOOKS, REGISTERS),
+    *(ORDERS, CLEARINGS, TRADES, POSITIONS),
+)
 
 
 def circuit(circuit_id: int, **fields: object) -> pb.Circuit:
@@ -21,12 +32,19 @@ def circuit(circuit_id: int, **fields: object) -> pb.Circuit:
 
 
 CURTAILED = pb.Curtailment(by="source pv1", asked_w=2e6, granted_w=1e6)
+NEW_YEAR_NS = 1_767_225_600 * NS_PER_S
 SEVERAL = [
     circuit(1, power_w=5e6, loss_fraction=0.02),
     circuit(2, power_w=2e6, state=WAITING),
-    circuit(3, power_w=1e6, loss_fraction=0.05, protection=pb.PROTECTION_LOST),
+    circuit(
+        3,
+        power_w=1e6,
+        loss_fraction=0.05,
+        protection=pb.PROTECTION_LOST,
+        created_unix_ns=NEW_YEAR_NS,
+    ),
     circuit(10, power_w=350e3, state=pb.CIRCUIT_STATE_REROUTING),
-    circuit(9, power_w=2e6, curtailed=CURTAILED),
+    circuit(9, power_w=2e6, curtailed=CURTAILED, created_unix_ns=2 * NEW_YEAR_NS),
 ]
 
 
@@ -93,6 +111,9 @@ def test_rows_are_sorted_by_figures_and_by_texts_as_people_count(
         ("missing=-", [2, 10, 3, 9, 1]),
         ("lost", [3]),
         ("granted<2MW", [10, 3, 9]),
+        ("created>=2026-01-01", [3, 9]),
+        ("created<2026-01-02T00:00Z", [3]),
+        ("created=-", [2, 10, 1]),
     ],
 )
 def test_filters_take_words_figures_and_parts(word: str, expected: list[int]) -> None:
@@ -124,6 +145,16 @@ def test_what_has_no_figure_is_last_in_either_order() -> None:
         ({"sort": ["-size"]}, "circuits have no column 'size'"),
         ({"filters": ["size>3"]}, "circuits have no column 'size'"),
         ({"filters": ["power>big"]}, "column 'power': 'big' is no figure"),
+        ({"filters": ["power>=1e999"]}, "column 'power': '1e999' is no figure"),
+        (
+            {"filters": ["interruptions>inf"]},
+            "column 'interruptions': 'inf' is no figure",
+        ),
+        (
+            {"filters": ["interruptions=nan"]},
+            "column 'interruptions': 'nan' is no figure",
+        ),
+        ({"filters": ["created>noon"]}, "column 'created': 'noon' is no figure"),
         ({"filters": ["sink>a"]}, "column 'sink' of circuits has texts; compare by = or ~"),
         ({"filters": [" "]}, "a filter is empty"),
     ],
@@ -131,6 +162,14 @@ def test_what_has_no_figure_is_last_in_either_order() -> None:
 def test_what_cannot_be_is_refused_with_what_can(wrong: dict[str, str], said: str) -> None:
     with pytest.raises(ListingError, match="^" + said.replace("?", r"\?")):
         View(CIRCUITS, **wrong)
+
+
+@pytest.mark.parametrize("listing", LISTINGS, ids=lambda listing: listing.kind)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e400", ""])
+def test_what_is_no_figure_is_refused_by_any_column(listing: Listing[Any], value: str) -> None:
+    for column in listing.columns:
+        with pytest.raises(ListingError):
+            View(listing, filters=[f"{column.name}>={value}"])
 
 
 @given(st.lists(st.text(max_size=6), max_size=6))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalgrid.units import (
+    NS_PER_MS,
     format_current,
     format_duration_ns,
     format_energy_mj,
@@ -12,9 +13,11 @@ from digitalgrid.units import (
     format_power,
     format_power_above,
     format_power_below,
+    format_unix_ns,
     format_voltage,
     parse_power_w,
     parse_si,
+    parse_unix_ns,
 )
 
 
@@ -101,6 +104,32 @@ def test_quantities_are_read_with_their_unit(text: str, unit: str, value: float)
 def test_quantities_of_another_unit_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not understood; write it like 2V or 2kV"):
         parse_si(text, "V")
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("1970-01-01", 0),
+        ("0", 0),
+        ("2026-01-01", 1_767_225_600_000),
+        ("20260101", 1_767_225_600_000),
+        ("1767225600", 1_767_225_600_000),
+        (" 2026-01-01T00:00Z ", 1_767_225_600_000),
+        ("2026-01-01T01:00+01:00", 1_767_225_600_000),
+        (format_unix_ns(1_767_225_600_125 * NS_PER_MS), 1_767_225_600_125),
+        ("1969-12-31T23:59:59.5", -500),
+    ],
+)
+def test_times_are_read_as_people_write_them_and_as_they_are_shown(
+    text: str, milliseconds: int
+) -> None:
+    assert parse_unix_ns(text) == milliseconds * NS_PER_MS
+
+
+@pytest.mark.parametrize("text", ["", "noon", "2026-13-01", "1767225600000000000", "inf", "-1"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time; write it like 2026-11-29T13:05Z"):
+        parse_unix_ns(text)
 
 
 @pytest.mark.parametrize(
