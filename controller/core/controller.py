@@ -221,7 +221,7 @@ class Controller(Leader):
 
     def ask_reoptimise(self, now_ns: int, wait_to_restore_ns: int = 0) -> ReoptimiseQuestion | None:
         """What the solver is to be asked; None where no circuit could be moved."""
-        restored_ids = self._network.restored.within(wait_to_restore_ns, now_ns)
+        restored_ids = self._network.restored_links(wait_to_restore_ns, now_ns)
         return self._parts.reoptimiser.question(restored_ids)
 
     def reoptimise(
@@ -235,7 +235,8 @@ class Controller(Leader):
     ) -> list[Move]:
         """Begin the moves of a plan that pay, or only look at them."""
         with self._book.together():
-            moves = self._parts.reoptimiser.look(limits, question, plan)
+            restored_ids = self._network.restored_links(limits.wait_to_restore_ns, now_ns)
+            moves = self._parts.reoptimiser.look(limits, question, plan, restored_ids)
             begun = [move for move in moves if not move.reason]
             ids = " ".join(str(move.circuit_id) for move in begun)
             self._book.audit.conclude(f"circuits moved: {ids or 'none'}")

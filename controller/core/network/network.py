@@ -17,7 +17,6 @@ from controller.core.network.lateness import Lateness
 from controller.core.network.link import LinkState
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
-from controller.core.network.restored import RestoredLinks
 from controller.core.network.view import GridView
 from controller.core.network.views import GridViews
 from digitalgrid.capabilities import UNSAID, Capability
@@ -80,7 +79,6 @@ class Network:
         self.lateness = Lateness(self._has_line_up)
         self.answers = AnswerTally()
         self.admin = AdminWords()
-        self.restored = RestoredLinks()
         self._views = GridViews(self.lsdb, self.admin)
         self._sessions: dict[str, _Session] = {}
         # By the router that says so: whether it is the sink's is for others to know.
@@ -203,10 +201,11 @@ class Network:
         return any(link is not None and link.state is LinkState.UP for link in links)
 
     def view(self, now_ns: int) -> GridView:
-        before = self._views.last
-        view = self._views.view(now_ns)
-        self.restored.note(before.links, view.links, now_ns)
-        return view
+        return self._views.view(now_ns)
+
+    def restored_links(self, wait_ns: int, now_ns: int) -> frozenset[str]:
+        """Links that were down and have not been up again for so long, as of the last :meth:`view`."""
+        return self._views.restored.within(wait_ns, now_ns)
 
     @property
     def last_view(self) -> GridView:

@@ -12,21 +12,15 @@ class RestoredLinks:
         self._since_ns: dict[str, int] = {}
 
     def note(
-        self, before: Mapping[str, LinkView], after: Mapping[str, LinkView], now_ns: int
+        self, before: Mapping[str, LinkView], changed: Mapping[str, LinkView | None], now_ns: int
     ) -> None:
-        """Of two views, one after the other."""
-        if before is after:
-            return
-        for link_id, link in after.items():
+        """What became of links; None: it is gone."""
+        for link_id, link in changed.items():
             known = before.get(link_id)
-            if known is link:
-                continue
-            if link.state is not LinkState.UP:
+            if link is None or link.state is not LinkState.UP:
                 self._since_ns.pop(link_id, None)
             elif known is not None and known.state is not LinkState.UP:
                 self._since_ns[link_id] = now_ns
-        for link_id in self._since_ns.keys() - after.keys():
-            del self._since_ns[link_id]
 
     def within(self, wait_ns: int, now_ns: int) -> frozenset[str]:
         """Those that have not been up for so long."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 from controller.core.network.admin import AdminState, AdminWords
 from controller.core.network.link import LinkView
 from controller.core.network.lsdb import LinkStateDatabase
+from controller.core.network.restored import RestoredLinks
 from controller.core.network.view import GridView, RouterView
 from digitalgrid.capabilities import Capability
 from digitalgrid.model import LoadAdvertisement, RouterLsa, SourceAdvertisement
@@ -31,6 +32,7 @@ class GridViews:
         self._holding_pools: set[str] = set()
         self._stale: set[str] = set()
         self._changed: set[str] = set()
+        self.restored = RestoredLinks()
         # What the view stands for, and of each source and load who has it.
         self._lsas: dict[str, RouterLsa] = {}
         self._source_owners: dict[str, str] = {}
@@ -72,11 +74,13 @@ class GridViews:
         self._changed = set()
         before = self._view
         routers = _updated(before.routers, {each: self._router(each) for each in changed})
+        links = {each: self._link(each) for each in link_ids}
+        self.restored.note(before.links, links, now_ns)
         source_ids, load_ids = self._take_over(changed)
         self._view = GridView(
             self._lsdb.version,
             routers,
-            _updated(before.links, {each: self._link(each) for each in link_ids}),
+            _updated(before.links, links),
             _updated(before.sources, {each: self._source(each) for each in source_ids}),
             _updated(before.loads, {each: self._load(each) for each in load_ids}),
         )

@@ -67,9 +67,7 @@ class Reoptimiser:
         for circuit, route in zip(circuits, routes, strict=True):
             limits = circuit.constraints
             # Whoever has got there meanwhile may stay.
-            off = frozenset(limits.avoid_ids) | restored_ids.difference(
-                each.link_id for each in route.links
-            )
+            off = frozenset(limits.avoid_ids) | (restored_ids - _link_ids(route))
             alike = (circuit.source_ids, route.source_id, off, limits.packets)
             if circuit.standby() is not None:
                 found = self._beside_standby(circuit, route, index, off)
@@ -188,11 +186,16 @@ class Reoptimiser:
     # The answer
 
     def look(
-        self, limits: ReoptimiseLimits, question: ReoptimiseQuestion, plan: Plan | RoomPlan
+        self,
+        limits: ReoptimiseLimits,
+        question: ReoptimiseQuestion,
+        plan: Plan | RoomPlan,
+        restored_ids: frozenset[str] = frozenset(),
     ) -> list[Move]:
         """Look at the moves of a plan in their order, each beside those before it, up to the limit.
 
-        Those without a reason against them pay, and are what :meth:`begin` begins.
+        Those without a reason against them pay, and are what :meth:`begin` begins. Lines may have come back since it
+        was asked for: to them (``restored_ids``) nobody moves either.
         """
         found: list[Move] = []
         held: list[CircuitGeneration] = []
@@ -200,7 +203,7 @@ class Reoptimiser:
             circuit = self._book.live.get(question.circuit_ids[proposal.circuit])
             if circuit is None or not self.can_move(circuit):
                 continue
-            move = self._look_at(circuit, question, proposal, limits)
+            move = self._look_at(circuit, question, proposal, limits, restored_ids)
             if move.new is not None and not move.reason:
                 if len(held) == limits.most_moves:
                     break
@@ -255,6 +258,7 @@ class Reoptimiser:
         question: ReoptimiseQuestion,
         proposal: ProposedMove,
         limits: ReoptimiseLimits,
+        restored_ids: frozenset[str] = frozenset(),
     ) -> Move:
         """Both paths as newcomers beside all others: the difference is what the whole network gains."""
         old = _route(circuit)
@@ -275,6 +279,8 @@ class Reoptimiser:
             reason = "would lose more than the client allows"
         elif constraints.max_hops is not None and len(new.links) > constraints.max_hops:
             reason = "would take more hops than the client allows"
+        elif restored := sorted(restored_ids & (_link_ids(new) - _link_ids(old))):
+            reason = f"it is too soon after {', '.join(restored)} came back"
         elif shared := self._shared_with_standby(circuit, new):
             reason = f"its standby needs {', '.join(shared)} too"
         elif gain_w < limits.least_gain_fraction * (now.injected_w - now.power_w):
@@ -304,6 +310,10 @@ class Reoptimiser:
         )
         self._mover.begin(circuit, move.new, seamless=True)
         return Move(move.circuit_id, move.old, move.new, move.gain_w, moving=True)
+
+
+def _link_ids(route: Route) -> frozenset[str]:
+    return frozenset(link.link_id for link in route.links)
 
 
 def _route(circuit: Circuit) -> Route:

@@ -79,6 +79,28 @@ def test_by_itself_nothing_follows_a_line_that_has_just_come_back(
     assert path(network.core, circuit_id) == ("r1", "r2", "r4")
 
 
+def test_a_line_that_flaps_while_a_better_path_is_sought_draws_nobody(
+    network: SimulatedNetwork,
+) -> None:
+    patient = replace(LIMITS, wait_to_restore_ns=30 * NS_PER_S)
+    circuit_id = detour(network)
+    network.advance(31 * NS_PER_S)
+    question = there(
+        network.event(lambda core, now_ns: core.ask_reoptimise(now_ns, patient.wait_to_restore_ns))
+    )
+    plan = reoptimise(question.graph, question.circuits)
+    network.cut("r1-r2")
+    network.deliver_all()
+    network.mend("r1-r2")
+    network.deliver_all()
+    (move,) = network.event(
+        lambda core, now_ns: core.reoptimise(patient, question, plan, now_ns, dry_run=False)
+    )
+    assert (move.moving, move.reason) == (False, "it is too soon after r1-r2 came back")
+    network.deliver_all()
+    assert path(network.core, circuit_id) == ("r1", "r3", "r4")
+
+
 def test_whoever_is_on_a_line_that_came_back_may_stay(network: SimulatedNetwork) -> None:
     network.cut("r1-r2")
     network.deliver_all()
