@@ -118,8 +118,12 @@ def show_asked(
     none: str,
     *,
     watch: bool,
+    newest: int = 0,
 ) -> None:
-    """Rows that no feed tells of, in the order in which they are answered: once, or again every two seconds."""
+    """Rows that no feed tells of, in the order in which they are answered: once, or again every two seconds.
+
+    ``newest``: how many are asked for, and so looked at, at most; 0: it is all that there are.
+    """
     latest: list[E] = []
 
     def answers() -> Iterator[list[E]]:
@@ -134,15 +138,27 @@ def show_asked(
     def chosen() -> Any:
         return message(view.rows(latest, as_given=True))
 
+    def left_out() -> list[str]:
+        if not (view.chooses and 0 < newest <= len(latest)):
+            return []
+        return [f"only the newest {newest} were looked at; --newest takes more"]
+
+    def table(room: int | None) -> "list[Part]":
+        said = left_out()
+        return [*rows_of(view, latest, room and room - len(said), none), *said]
+
     if watch:
-        live = Live(settings, answers, take)
-        live.show(lambda room: rows_of(view, latest, room, none), chosen)
+        Live(settings, answers, take).show(table, chosen)
         return
     latest[:] = ask()
     if settings.output is Format.TABLE:
-        write(rows_of(view, latest, None, none))
-    else:
-        show(chosen(), settings)
+        write(table(None))
+        return
+    from dgctl.output import say
+
+    show(chosen(), settings)
+    for remark in left_out():
+        say(remark)
 
 
 def write(parts: "Iterable[Part]") -> None:

@@ -91,6 +91,8 @@ class View(Generic[T]):
     ) -> None:
         self.listing = listing
         self.sorted = bool(sort)
+        # Whether it matters which rows there are to choose among.
+        self.chooses = bool(sort or filters)
         self._chosen = [listing.column(each) for each in columns.split(",")] if columns else None
         # Last of several first: sorting is stable.
         self._orders = [

@@ -34,7 +34,7 @@ def _newest(default: int) -> Callable[[F], F]:
         default=default,
         show_default=True,
         metavar="N",
-        help="How many.",
+        help="How many; --filter and --sort choose among these.",
     )
 
 
@@ -78,6 +78,7 @@ def tenders(
             lambda orders: pb.ListTendersResponse(orders=orders),
             "no orders",
             watch=watch,
+            newest=newest,
         )
 
 
@@ -148,6 +149,7 @@ def clearings(
             lambda found: pb.ListClearingsResponse(clearings=found),
             "no interval has been cleared yet",
             watch=watch,
+            newest=newest,
         )
 
 
@@ -189,6 +191,7 @@ def trades(
             lambda found: pb.ListTransactionsResponse(transactions=found),
             "no trades",
             watch=watch,
+            newest=newest,
         )
 
 

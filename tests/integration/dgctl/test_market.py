@@ -536,6 +536,21 @@ def test_lists_are_chosen_sorted_and_filtered(dgctl: Run, market: FakeMarket) ->
     assert "no orders" in dgctl("tenders", "--filter", "party=nobody").stdout
 
 
+@pytest.mark.parametrize("words", [("--sort", "-energy"), ("--filter", "energy>1Wh")])
+def test_who_chooses_among_the_newest_is_told_where_there_may_be_more(
+    dgctl: Run, market: FakeMarket, words: tuple[str, str]
+) -> None:
+    one = fake_market.trade(trade_id="t1")
+    market.answers["ListTransactions"] = pb.ListTransactionsResponse(transactions=[one] * 2)
+    said = "only the newest 2 were looked at; --newest takes more"
+    listed = dgctl("trades", *words, "--newest", "2")
+    assert listed.stdout.splitlines()[-1] == said and "t1" in listed.stdout
+    told = dgctl("trades", *words, "--newest", "2", "-o", "json")
+    assert said in told.stderr and len(json.loads(told.stdout)["transactions"]) == 2
+    for all_there_are in (("trades", *words, "--newest", "3"), ("trades", "--newest", "2")):
+        assert "were looked at" not in dgctl(*all_there_are).output
+
+
 def test_a_list_is_watched_though_no_feed_tells_of_it(market: FakeMarket) -> None:
     watch = subprocess.Popen(
         [
