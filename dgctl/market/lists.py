@@ -24,12 +24,16 @@ def _energy(name: str, wh: Callable[[T], int]) -> Column[T]:
     )
 
 
+def _micro_per_kwh(text: str) -> int:
+    return round(float(text) * _MICRO)
+
+
 def _price(name: str, micro_per_kwh: Callable[[T], int]) -> Column[T]:
     return Column(
         name,
         lambda row: wording.price(micro_per_kwh(row)),
         micro_per_kwh,
-        lambda text: round(float(text) * _MICRO),
+        _micro_per_kwh,
         head=name.replace("-", " "),
         right=True,
     )
@@ -57,6 +61,11 @@ def matches(cleared: pb.Clearing) -> int:
 
 def traded_wh(cleared: pb.Clearing) -> int:
     return sum(match.wh for match in cleared.matches) + cleared.wh_left_out
+
+
+def _lowest_price(cleared: pb.Clearing) -> int | None:
+    """Where nothing is traded there is none, which is not a price of 0."""
+    return min((price.micro_per_kwh for price in cleared.prices), default=None)
 
 
 def _prices(cleared: pb.Clearing) -> str:
@@ -91,7 +100,7 @@ CLEARINGS: Listing[pb.Clearing] = Listing(
         Column("mechanism", lambda cleared: cleared.interval.mechanism),
         Column("matches", lambda cleared: str(matches(cleared)), matches, right=True),
         _energy("traded", traded_wh),
-        Column("price", _prices, right=True),
+        Column("price", _prices, _lowest_price, _micro_per_kwh, right=True),
         Column(
             "welfare",
             lambda cleared: wording.money(cleared.welfare_nano),

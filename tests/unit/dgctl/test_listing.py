@@ -14,6 +14,7 @@ from dgctl.meter_tables import BOOKS
 from dgctl.register_tables import REGISTERS
 from dgctl.topology_tables import LINKS, LOADS, ROUTERS, SOURCES
 from digitalgrid.columns import parts_text
+from digitalgrid.market.v1 import market_pb2 as market_pb
 from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -162,6 +163,27 @@ def test_what_has_no_figure_is_last_in_either_order() -> None:
 def test_what_cannot_be_is_refused_with_what_can(wrong: dict[str, str], said: str) -> None:
     with pytest.raises(ListingError, match="^" + said.replace("?", r"\?")):
         View(CIRCUITS, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"), [("price", [-1, 2, 9, 10, None]), ("-price", [10, 9, 2, -1, None])]
+)
+def test_clearings_go_by_their_lowest_price_and_last_are_those_without_one(
+    sort: str, expected: list[int | None]
+) -> None:
+    clearings = [
+        market_pb.Clearing(
+            prices=[market_pb.MarketPrice(micro_per_kwh=each * 1_000_000) for each in prices]
+        )
+        for prices in ([10], [], [11, 2], [9], [-1])
+    ]
+    rows = View(CLEARINGS, sort=[sort]).rows(clearings)
+    lowest = [[each.micro_per_kwh // 1_000_000 for each in row.prices] for row in rows]
+    assert [min(prices, default=None) for prices in lowest] == expected
+    cheap = View(CLEARINGS, filters=["price<9.5"]).rows(clearings)
+    assert len(cheap) == 3 and View(CLEARINGS, filters=["price=-"]).rows(clearings) == [
+        market_pb.Clearing()
+    ]
 
 
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda listing: listing.kind)
