@@ -28,6 +28,7 @@ class CircuitTallies:
     def __init__(self, runtime: Runtime, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._runtime = runtime
         self._now_ns = now_ns
+        self._began_ns = now_ns()
         self._changed: set[int] = set()
         # Circuits whose set-up is counted, how many interruptions of each are, and what of its missing energy is.
         self._set_up: set[int] = set()
@@ -140,7 +141,10 @@ class CircuitTallies:
         if more > 0:
             self.interruptions += more
             self._interruptions[circuit.circuit_id] = circuit.interruptions
-            self.first_packet_s.observe(circuit.last_interruption_ns / NS_PER_S)
+            # A sink may say what it likes: nothing lasts longer than the circuit, or this process, has.
+            since_ns = circuit.requested_at_ns or self._began_ns
+            longest_ns = max(0, self._now_ns() - since_ns)
+            self.first_packet_s.observe(min(circuit.last_interruption_ns, longest_ns) / NS_PER_S)
 
     def _count_missing(self, circuit: Circuit) -> None:
         missing = circuit.total_missing()

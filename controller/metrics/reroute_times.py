@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controller.core.circuits.circuit import Circuit, CircuitState
-from controller.core.circuits.generation import Role
+from controller.core.circuits.generation import Generation, Role
+from controller.core.network.lateness import MAX_PATIENCE_NS
 from controller.core.network.link import LinkState
 from controller.core.network.view import GridView
 from controller.core.network.why_down import why_down
@@ -27,8 +28,8 @@ class _Fault:
 
     cause: DownCause
     since_ns: int
-    # The newest generation that had the line.
-    generation: int
+    # Lines of the newest generation that had the one that is down.
+    link_ids: tuple[str, ...]
     power_since_ns: int
     interruptions: int
     # It had all of its power: its sink begins to count an interruption with the fault.
@@ -83,7 +84,7 @@ class RerouteTimes:
                 return _Fault(
                     cause,
                     self._now_ns(),
-                    number,
+                    _link_ids(circuit.generations[number]),
                     circuit.power_since_ns,
                     circuit.interruptions,
                     whole=circuit.curtailed is None,
@@ -96,12 +97,20 @@ class RerouteTimes:
             return
         # What comes next is another fault's, and is not told apart before the circuit is active.
         self._faults[circuit.circuit_id] = None
-        elsewhere = newest is not None and newest.key.generation > fault.generation
+        # Over the same lines it is no reroute: they were mended, or it had not left them.
+        elsewhere = newest is not None and _link_ids(newest) != fault.link_ids
         # Over a standby, or what was in store, it never was without.
         if elsewhere and circuit.interruptions > fault.interruptions:
-            felt_ns = circuit.last_interruption_ns if fault.whole else 0
-            took_ns = max(self._now_ns() - fault.since_ns, felt_ns)
+            took_ns = self._now_ns() - fault.since_ns
+            if fault.whole:
+                # Its sink may have felt it before anybody said so, but no longer before than words may be late.
+                felt_ns = min(circuit.last_interruption_ns, took_ns + MAX_PATIENCE_NS)
+                took_ns = max(took_ns, felt_ns)
             self.took_s[fault.cause].observe(took_ns / NS_PER_S)
+
+
+def _link_ids(generation: Generation) -> tuple[str, ...]:
+    return tuple(each.link_id for each in generation.route.links)
 
 
 def _why_down(view: GridView, circuit: Circuit, number: int) -> DownCause | None:

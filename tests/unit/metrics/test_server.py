@@ -1,7 +1,8 @@
 """What Prometheus reads of a controller with routers and clients."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -20,10 +21,12 @@ from tests.support.northbound import Northbound, balanced, in_loop, northbound, 
 
 
 @asynccontextmanager
-async def metered() -> AsyncIterator[tuple[Northbound, int]]:
+async def metered(
+    now_ns: Callable[[], int] = time.monotonic_ns,
+) -> AsyncIterator[tuple[Northbound, int]]:
     async with (
         northbound() as api,
-        serving_metrics(api.runtime, api.gate, balanced(api), "127.0.0.1:0") as port,
+        serving_metrics(api.runtime, api.gate, balanced(api), "127.0.0.1:0", now_ns) as port,
     ):
         yield api, port
 
