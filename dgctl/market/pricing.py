@@ -12,7 +12,7 @@ def rule(trade: pb.Transaction, clearing: pb.Clearing | None, orders: Sequence[p
         case "continuous":
             return _resting(trade, orders)
         case "call" | "call-pro-rata":
-            return _one_price(trade, orders)
+            return _one_price(trade, orders) + _nearest(clearing)
         case "nodal":
             return _of_routers(trade, clearing, orders)
         case other:
@@ -44,6 +44,13 @@ def _one_price(trade: pb.Transaction, orders: Sequence[pb.Order]) -> str:
         f"{said} no order has this limit: it lies between the last seller served, at"
         f" {wording.price(max(sells))}, and the last buyer, at {wording.price(min(buys))}"
     )
+
+
+def _nearest(clearing: pb.Clearing | None) -> str:
+    if clearing is None or not clearing.HasField("reference_micro_per_kwh"):
+        return ""
+    reference = wording.price(clearing.reference_micro_per_kwh)
+    return f"; of the prices that orders left open it is the nearest to the market's reference, {reference}"
 
 
 def _of_routers(

@@ -247,6 +247,7 @@ class Calendar:
             self._welfare(clearing.matches) if is_right else Nano(0),
             clearing.seed,
             clearing.is_path_priced and is_right,
+            self._settings.reference,
         )
 
     def _welfare(self, matches: Iterable[Match]) -> Nano:

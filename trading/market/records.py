@@ -8,7 +8,7 @@ import msgspec
 
 from trading.core.orders import Interval, Order
 from trading.core.trades import Trade
-from trading.core.units import Nano, Wh
+from trading.core.units import MicroPerKwh, Nano, Wh
 from trading.market.phases import Phase
 from trading.mechanisms.mechanism import Match, Price, Unmatched
 from trading.reasons import MarketReason
@@ -68,6 +68,7 @@ class ForecastRecord(msgspec.Struct, frozen=True, tag=True):
 class ClearingRecord(msgspec.Struct, frozen=True, tag=True):
     """How an interval was cleared, once. ``faults``: what an independent check found wrong with it; then nothing was
     matched. ``welfare``: what buyers would have paid at most, less what sellers would have taken at least.
+    ``reference``: the market's reference price then.
     """
 
     interval: Interval
@@ -82,6 +83,7 @@ class ClearingRecord(msgspec.Struct, frozen=True, tag=True):
     welfare: Nano = Nano(0)
     seed: int = 0
     is_path_priced: bool = False
+    reference: MicroPerKwh | None = None
 
 
 class NonceRecord(msgspec.Struct, frozen=True, tag=True):

@@ -312,6 +312,11 @@ def test_the_rule_of_a_price_names_whose_order_set_it(dgctl: Run, market: FakeMa
     between[1].matched_wh = 1_000
     market.answers["ListTenders"] = pb.ListTendersResponse(orders=between)
     assert "between the last seller served, at 0.15, and the last buyer, at 0.25" in of("call")
+    assert "reference" not in of("call")
+    cleared = market.answers["ListClearings"].clearings[0]
+    cleared.reference_micro_per_kwh = 0
+    nearest = "it is the nearest to the market's reference, 0"
+    assert of("call").endswith(nearest) and "reference" not in of("nodal")
     market.answers["ListTenders"] = pb.ListTendersResponse()
     assert "forgotten" in of("call")
     assert of("call-pro-rata").startswith("call-pro-rata: one price for all, 0.2, at which")

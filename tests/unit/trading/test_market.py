@@ -20,6 +20,7 @@ from trading.core.trades import (
     State,
 )
 from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Wh
+from trading.exchange.services.codec import clearing_record_to_pb
 from trading.market.calendar import MAX_PER_TURN
 from trading.market.disputes import Objection
 from trading.market.market import Market
@@ -33,6 +34,7 @@ from trading.market.records import (
     OrderRecord,
 )
 from trading.market.restoring import Journalled
+from trading.market.settings import MarketSettings
 from trading.mechanisms.book import SelfTrade
 from trading.mechanisms.choices import Choices
 from trading.mechanisms.mechanism import Clearing
@@ -43,8 +45,8 @@ Kind = TypeVar("Kind")
 GATE_NS = CALLED - SETTINGS.rules.gate_ns
 
 
-def at_gate(*tenders: Tender) -> tuple[Market, Clear]:
-    market = Market(SETTINGS)
+def at_gate(*tenders: Tender, settings: MarketSettings = SETTINGS) -> tuple[Market, Clear]:
+    market = Market(settings)
     for each in tenders:
         (answer,) = taken(market, each).answer
         assert isinstance(answer, OrderRecord), answer
@@ -467,6 +469,19 @@ def test_whoever_clears_is_told_what_the_market_chooses() -> None:
     market.resume(0)
     assert market.preview(CONTINUOUS).choices == choices
     assert Market(SETTINGS).settings.choices == Choices()
+
+
+def test_a_clearing_says_by_which_reference_price() -> None:
+    reference = MicroPerKwh(0)
+    market, asked = at_gate(*FOUR, settings=msgspec.structs.replace(SETTINGS, reference=reference))
+    (record,) = records(cleared(market, asked), ClearingRecord)
+    told = clearing_record_to_pb(record, 0)
+    assert record.reference == told.reference_micro_per_kwh == reference
+    # Also where it is 0, which is not none.
+    assert told.HasField("reference_micro_per_kwh")
+    market, asked = at_gate(*FOUR)
+    (record,) = records(cleared(market, asked), ClearingRecord)
+    assert record.reference is None
 
 
 def test_a_forecast_limits_what_a_meter_sells_also_after_a_restart_and_what_is_sold_stays_so() -> (

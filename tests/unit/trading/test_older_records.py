@@ -18,9 +18,10 @@ from trading.core.trades import Close, Trade
 from trading.core.units import Millijoule, Nano, Wh
 from trading.exchange.entries import Entries
 from trading.exchange.journal import Journal
+from trading.exchange.services.codec import clearing_record_to_pb
 from trading.exchange.terms import salt_of, terms_bytes
 from trading.market.phases import Phase
-from trading.market.records import ForecastRecord, IntervalRecord, TradeRecord
+from trading.market.records import ClearingRecord, ForecastRecord, IntervalRecord, TradeRecord
 
 SECRET = b"secret"
 
@@ -57,6 +58,12 @@ def test_a_trade_of_before_is_as_it_was(path: tuple[str, ...]) -> None:
 def test_an_interval_of_before_has_no_reason_to_tell() -> None:
     record = IntervalRecord(Interval(CALLED, 1), "call", Phase.CLEARING, is_due=True)
     assert read_without(record, "uncleared") == record
+
+
+def test_a_clearing_of_before_names_no_reference_price() -> None:
+    record = ClearingRecord(Interval(CALLED, 1), "call", 1, (), (), (), 0, 0)
+    assert read_without(record, "reference") == record
+    assert not clearing_record_to_pb(record, 0).HasField("reference_micro_per_kwh")
 
 
 def test_a_journal_of_before_is_loaded(tmp_path: Path) -> None:

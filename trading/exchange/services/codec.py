@@ -200,6 +200,8 @@ def clearing_record_to_pb(record: ClearingRecord, gate_ns: int) -> pb.Clearing:
     message.interval.CopyFrom(market_interval(record.interval, record.mechanism, None, gate_ns))
     message.at_unix_ns, message.took_ns = record.at_ns, record.took_ns
     message.rounds, message.welfare_nano = record.round, record.welfare
+    if record.reference is not None:
+        message.reference_micro_per_kwh = record.reference
     return message
 
 
