@@ -42,7 +42,11 @@ def grid_of(orders: list[Order], network: MarketNetwork) -> Grid:
     )
 
 
-@pytest.mark.parametrize("seed", cases("NETWORKS", 5))
+# Books of these have much to match; of later ones a few have nothing.
+USUAL = 5
+
+
+@pytest.mark.parametrize("seed", cases("NETWORKS", USUAL))
 def test_the_controller_holds_each_in_its_turn_over_the_path_that_was_chosen(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -52,6 +56,7 @@ def test_the_controller_holds_each_in_its_turn_over_the_path_that_was_chosen(
         network.graph.set_load(arc, 0.0)
     clearing = NodalAuction().clear(orders, network, 0)
     record_property("circuits", len(clearing.matches))
+    assert len(clearing.matches) > 3 or seed >= USUAL
     grid = SimulatedNetwork.running(grid_of(orders, network))
     by_seq = {order.seq: order for order in orders}
     for number, match in enumerate(clearing.matches):
