@@ -17,7 +17,7 @@ from controller.core.messages import CircuitStatus, CircuitTable, TransactionRes
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView, change_of, limited_converters
-from controller.core.promises.blame import note_lost_path
+from controller.core.promises.blame import note_lost_paths
 from controller.core.promises.missing_energy import note_missing
 from controller.core.questions import Questions
 from controller.core.role import Core
@@ -224,11 +224,10 @@ class Replica(Core):
     def _note_lost(self, view: GridView) -> None:
         """Whose paths may have failed, for when their sinks tell what that cost."""
         change = change_of(self._view, view)
-        for circuit_id in self._reservations.circuits_over(change.links):
-            circuit = self._book.live.get(circuit_id)
-            if circuit is not None:
-                at_unix_ns = self._book.audit.at_unix_ns
-                note_lost_path(view, self._reservations, circuit, at_unix_ns)
+        live = self._book.live
+        over = self._reservations.circuits_over(change.links)
+        circuits = (live[each] for each in over if each in live)
+        note_lost_paths(view, self._reservations, circuits, self._book.audit.at_unix_ns)
 
     # Effects and time
 

@@ -1,6 +1,6 @@
 """Wiring of a leader's core: its parts, each made once, when another first asks for it, and joined by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from controller.core.admission.admission import Admission
@@ -21,7 +21,7 @@ from controller.core.optimising.reoptimising import Reoptimiser
 from controller.core.programming.forgetting import Forgetter
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
-from controller.core.promises.blame import note_lost_path
+from controller.core.promises.blame import note_lost_paths
 from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.draining import Drainer
 from controller.core.promises.holding import Holder
@@ -162,9 +162,9 @@ class Parts:
             emit=self._emit,
         )
 
-    def _note_lost(self, circuit: Circuit) -> None:
+    def _note_lost(self, circuits: Iterable[Circuit]) -> None:
         at_unix_ns = self._book.audit.at_unix_ns
-        note_lost_path(self.admission.view, self._reservations, circuit, at_unix_ns)
+        note_lost_paths(self.admission.view, self._reservations, circuits, at_unix_ns)
 
     @cached_property
     def preempter(self) -> Preempter:

@@ -1,6 +1,7 @@
 """Attribution of missing energy: which link, router or source, or whose decision, left a circuit's load short."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 
 from controller.core.admission.route_finder import LEDGER_TOLERANCE
 from controller.core.circuits.circuit import Circuit
@@ -22,15 +23,25 @@ from controller.core.network.view import GridView
 from digitalgrid.model import MissingEnergy
 
 
-def note_lost_path(view: GridView, reserved: Holdings, circuit: Circuit, at_unix_ns: int) -> None:
-    """Remember what of its path failed, or carries less than is reserved, for when its sink tells what that cost."""
-    newest = circuit.newest()
-    if newest is None:
-        return
-    if (lost := _lost(view, newest.route, at_unix_ns)) is not None:
-        circuit.lost = lost
-    elif link_id := _short_link(view, reserved, newest.route):
-        circuit.lost = circuit.withheld = Blame(ShortCause.LINK_SHORT, link_id, at_unix_ns)
+def note_lost_paths(
+    view: GridView, reserved: Holdings, circuits: Iterable[Circuit], at_unix_ns: int
+) -> None:
+    """Remember what of paths failed, or carries less than is reserved, for when their sinks tell what that cost."""
+
+    # Most of them share the lines that a change concerns, each of which is looked at once.
+    @cache
+    def is_short(link_id: str) -> bool:
+        return _is_short(view, reserved, link_id)
+
+    for circuit in circuits:
+        if (newest := circuit.newest()) is None:
+            continue
+        if (lost := _lost(view, newest.route, at_unix_ns)) is not None:
+            circuit.lost = lost
+            continue
+        on_the_way = (each.link_id for each in newest.route.links)
+        if link_id := next(filter(is_short, on_the_way), ""):
+            circuit.lost = circuit.withheld = Blame(ShortCause.LINK_SHORT, link_id, at_unix_ns)
 
 
 def note_shortfalls(
@@ -82,17 +93,14 @@ def _lost(view: GridView, route: Route, at_unix_ns: int) -> Blame | None:
     return Blame(ShortCause.ROUTER_DOWN, route.router_ids[0], at_unix_ns)
 
 
-def _short_link(view: GridView, reserved: Holdings, route: Route) -> str:
-    """The first line on the way that was derated below what is to flow there; empty where there is none."""
-    for each in route.links:
-        if (link := view.links.get(each.link_id)) is None:
-            continue
-        both = [link_direction(link.link_id, end) for end in (link.a, link.b)]
-        most_a = link.ampacity_a * (1.0 + LEDGER_TOLERANCE)
-        # The second sum takes longer: it has a term for each circuit.
-        if sum(map(reserved.total, both)) > most_a < sum(map(reserved.working, both)):
-            return link.link_id
-    return ""
+def _is_short(view: GridView, reserved: Holdings, link_id: str) -> bool:
+    """Whether a line was derated below what is to flow there."""
+    if (link := view.links.get(link_id)) is None:
+        return False
+    both = [link_direction(link_id, end) for end in (link.a, link.b)]
+    most_a = link.ampacity_a * (1.0 + LEDGER_TOLERANCE)
+    # The second sum takes longer: it has a term for each circuit.
+    return sum(map(reserved.total, both)) > most_a < sum(map(reserved.working, both))
 
 
 def _is_cut_off(view: GridView, route: Route, router_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Rerouting and restoration: which circuits a change of the network moves, and what they leave behind."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.trickle import with_trickle
@@ -49,7 +49,7 @@ class Mover:
         persist: Callable[[Circuit], None],
         cut: Callable[[Circuit, Route, str], None],
         last_resort: Callable[[], GridView | None],
-        note_lost: Callable[[Circuit], None],
+        note_lost: Callable[[Iterable[Circuit]], None],
         emit: Callable[[Effect], None],
     ) -> None:
         self._circuits = circuits
@@ -155,8 +155,8 @@ class Mover:
             (self._circuits[each] for each in concerned if each in self._circuits), key=urgency
         )
         self._leaving.clear()
+        self._note_lost(circuits)
         for circuit in circuits:
-            self._note_lost(circuit)
             self._withdraw_dead(circuit, now_ns)
             if not self._is_down(circuit):
                 self._stays(circuit)

@@ -6,19 +6,24 @@ from controller.core.book import book as circuit_book
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.failures import FailureKind, failure
+from controller.core.circuits.holdings import Holdings
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
-from controller.core.circuits.resources import link_direction
+from controller.core.circuits.resources import Resource, link_direction
+from controller.core.circuits.shortfall import Blame, ShortCause
 from controller.core.effects import Effect
 from controller.core.programming.agenda import Agenda
+from controller.core.promises.blame import note_lost_paths
 from controller.core.promises.pacing import MAX_AT_ONCE
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_S
+from tests.support.active import active
 from tests.support.counted import CountedDict
 from tests.support.grids import diamond
 from tests.support.routes import route
 from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest
 
 
 def test_what_is_due_is_found_without_a_look_at_all_that_is_not() -> None:
@@ -69,6 +74,34 @@ def test_what_stands_by_on_a_line_is_known_without_a_look_at_any_standby() -> No
     reservations.release(CircuitGeneration(1_500, 1))
     assert reservations.standing_by(link_direction("r1-r2", "r1")) == 9_990.0
     assert covers.reads + generations.reads < 100
+
+
+def test_a_line_that_is_short_is_looked_at_once_for_all_whose_circuits_it_carries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summed: list[Resource] = []
+    working = Holdings.working
+
+    def counting(self: Holdings, resource: Resource) -> float:
+        summed.append(resource)
+        return working(self, resource)
+
+    network = SimulatedNetwork.running(diamond())
+    path = newest(active(network, 1e4)).route
+    (link_id, *_) = (each.link_id for each in path.links)
+    network.derate(link_id, 1.0)
+    network.deliver_all()
+    view, reservations, circuits = network.core.questions.view, Reservations(), []
+    for number in range(40):
+        circuit = Circuit(number, "", "town", (), Constraints(), 1e4)
+        generation = circuit.next_generation(number, path, view.version)
+        circuit.generations[1] = generation
+        reservations.reserve(generation.key, generation.route)
+        circuits.append(circuit)
+    monkeypatch.setattr(Holdings, "working", counting)
+    note_lost_paths(view, reservations, circuits, 7)
+    assert {each.lost for each in circuits} == {Blame(ShortCause.LINK_SHORT, link_id, 7)}
+    assert len(summed) == 2, "one for each direction"
 
 
 def test_circuits_that_wait_are_searched_for_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
