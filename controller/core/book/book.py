@@ -289,10 +289,9 @@ class CircuitBook:
         circuit.adopt_missing(known)
         # What was heard here since it was written is among them.
         circuit.shortfalls = max(known.shortfalls, circuit.shortfalls, key=_told_mj)
-        circuit.told_unix_ns = known.told_unix_ns
-        if not circuit.state.ended:
-            circuit.lost = known.lost or circuit.lost
-            circuit.withheld = known.withheld or circuit.withheld
+        circuit.told_unix_ns, circuit.lost = known.told_unix_ns, known.lost
+        circuit.withheld = known.withheld
+        circuit.note_withheld(known.curtailed)
         self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
         if circuit.state.ended:
             self._note_ended(circuit)

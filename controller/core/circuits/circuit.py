@@ -196,7 +196,8 @@ class Circuit(msgspec.Struct, gc=False):
     # None: it stands until somebody releases it.
     until_unix_ns: int | None = None
     # When its load got less than it should, and whose fault it was; as told until then. What of its path was lost last,
-    # or who took its place, and who withheld a part of its power last: until its sink has told what that cost.
+    # or who took its place, and who withheld a part of its power last: until its sink has told what that cost, which is
+    # not written, so neither are these.
     shortfalls: tuple[Shortfall, ...] = ()
     told_unix_ns: int = 0
     lost: Blame | None = None
@@ -302,7 +303,11 @@ class Circuit(msgspec.Struct, gc=False):
 
     def _withhold(self, curtailed: Curtailed | None) -> None:
         before, self.curtailed = self.curtailed, curtailed
-        if before is not None and (curtailed is None or curtailed.by != before.by):
+        self.note_withheld(before)
+
+    def note_withheld(self, before: Curtailed | None) -> None:
+        """Remember who left it less before, where nobody does any more, or somebody else."""
+        if before is not None and (self.curtailed is None or self.curtailed.by != before.by):
             self.withheld = blame_of(before)
 
     def left_short_by(self, source_id: str) -> bool:

@@ -14,7 +14,7 @@ from controller.core.circuits.generation import RETIRING_PHASES, Generation, Pha
 from controller.core.circuits.hold import HELD_REASON, Hold, HoldWord
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
-from controller.core.circuits.shortfall import Blame, Shortfall
+from controller.core.circuits.shortfall import Shortfall
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration, MissingEnergy
@@ -82,9 +82,6 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     # Books that are among the "former" of `missing`.
     merged_books: tuple[str, ...] = ()
     until_unix_ns: int | None = None
-    # To blame for what its sink has not told yet: of a fault, and of a curtailment that is over.
-    lost: Blame | None = None
-    withheld: Blame | None = None
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -230,8 +227,6 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         shortfalls=circuit.shortfalls,
         merged_books=circuit.merged_books,
         until_unix_ns=circuit.until_unix_ns,
-        lost=circuit.lost,
-        withheld=circuit.withheld,
     )
 
 
@@ -265,8 +260,6 @@ def from_record(record: CircuitRecord) -> Circuit:
         shortfalls=record.shortfalls,
         merged_books=record.merged_books,
         until_unix_ns=record.until_unix_ns,
-        lost=record.lost,
-        withheld=record.withheld,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)

@@ -4,7 +4,6 @@ import pytest
 
 from controller.core.access import Action
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
-from controller.core.circuits.records import from_record, to_record
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.shortfall import ShortCause
 from controller.core.errors import Refusal
@@ -15,7 +14,6 @@ from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
 from tests.support.calls import call
 from tests.support.settling import settle
-from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -133,7 +131,6 @@ def test_what_a_victim_lacks_while_it_waits_is_of_whom_it_gave_way_to(
     circuit = urgent(network)
     settle(network)
     assert victim.state is CircuitState.WAITING
-    assert from_record(to_record(victim, "")).lost == victim.lost
     starved = CircuitStatus(key, FlowState.STARVED, missing=MissingEnergy(10, fault_mj=7))
     network.tell("r2", starved)
     (lacked,) = victim.shortfalls
@@ -149,20 +146,6 @@ def test_what_a_victim_lacks_while_it_waits_is_of_whom_it_gave_way_to(
     network.tell("r2", actuated)
     (lacked,) = victim.shortfalls
     assert (lacked.missing_mj, victim.lost) == (9, None)
-
-
-def test_who_stands_by_knows_too_whom_a_victim_gave_way_to() -> None:
-    cluster = SimulatedCluster.running(fork())
-    victim = active(cluster, asked("victim", 4e6))
-    circuit = urgent(cluster)
-    settle(cluster)
-    followed = there(cluster.standby).questions.circuit(victim.circuit_id)
-    assert followed.state is CircuitState.WAITING
-    assert there(followed.lost).by == str(circuit.circuit_id)
-    cluster.fail_over(written=0)
-    settle(cluster)
-    taken_over = cluster.core.questions.circuit(victim.circuit_id)
-    assert there(taken_over.lost).by == str(circuit.circuit_id)
 
 
 def test_as_few_as_can_be_give_way_then_the_lowest_then_the_youngest(

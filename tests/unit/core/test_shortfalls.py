@@ -27,6 +27,7 @@ from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.active import active
 from tests.support.grids import diamond
 from tests.support.settling import settle
+from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -136,13 +137,46 @@ def test_a_source_is_named_also_for_what_is_told_once_it_gives_all_again(
     network.dim("solar", 9e6)
     network.deliver_all()
     assert circuit.curtailed is None
-    again = from_record(to_record(circuit, ""))
-    for each in (circuit, again):
-        assert each.withheld == Blame(ShortCause.SOURCE_SHORT, "solar", 100 * NS_PER_S)
+    assert circuit.withheld == Blame(ShortCause.SOURCE_SHORT, "solar", 100 * NS_PER_S)
     tell(network, circuit, MissingEnergy(2, curtailment_mj=64_000), 164)
     assert causes(circuit) == [(ShortCause.SOURCE_SHORT, "solar", 64_000)]
     tell(network, circuit, MissingEnergy(3, curtailment_mj=64_007), 200)
     assert causes(circuit)[1:] == [(ShortCause.UNKNOWN, "", 7)], "not of that cloud"
+
+
+def test_a_line_or_a_source_is_not_named_after_a_restart_for_what_may_have_been_told_before(
+    network: SimulatedNetwork,
+) -> None:
+    """That a sink has told is not written, so what is written of who is to blame would outlive it."""
+    circuit = active(network, 5e6)
+    network.dim("solar", 3e6)
+    network.deliver_all()
+    network.dim("solar", 9e6)
+    network.cut("r2-r4")
+    settle(network)
+    assert circuit.lost is not None
+    assert circuit.withheld is not None
+    again = from_record(to_record(circuit, ""))
+    assert again.lost is again.withheld is None
+
+
+def test_who_stands_by_takes_back_no_blame_that_it_has_heard_told_and_knows_who_withheld() -> None:
+    cluster = SimulatedCluster.running(diamond())
+    circuit = active(cluster, 5e6)
+    cluster.dim("solar", 3e6)
+    cluster.deliver_all()
+    cluster.dim("solar", 9e6)
+    cluster.deliver_all()
+    standby = there(cluster.standby)
+    followed = standby.questions.circuit(circuit.circuit_id)
+    assert followed.withheld == circuit.withheld is not None
+    key = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
+    told = CircuitStatus(key, FlowState.ACTUATED, missing=MissingEnergy(9, curtailment_mj=7))
+    standby.on_status("r4", told, cluster.now_ns)
+    assert followed.withheld is None
+    assert causes(followed) == [(ShortCause.SOURCE_SHORT, "solar", 7)]
+    standby._book.replace(cluster.store.records[circuit.circuit_id])
+    assert standby.questions.circuit(circuit.circuit_id).withheld is None
 
 
 def test_a_source_is_named_also_for_what_is_told_once_its_circuit_is_released(
