@@ -41,7 +41,9 @@ def note_lost_paths(
             continue
         on_the_way = (each.link_id for each in newest.route.links)
         if link_id := next(filter(is_short, on_the_way), ""):
-            circuit.lost = circuit.withheld = Blame(ShortCause.LINK_SHORT, link_id, at_unix_ns)
+            short = Blame(ShortCause.LINK_SHORT, link_id, at_unix_ns)
+            # What it lacked before has not been told yet.
+            circuit.lost, circuit.withheld = circuit.lost or short, circuit.withheld or short
 
 
 def note_shortfalls(

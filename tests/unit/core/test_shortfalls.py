@@ -179,6 +179,22 @@ def test_who_stands_by_takes_back_no_blame_that_it_has_heard_told_and_knows_who_
     assert standby.questions.circuit(circuit.circuit_id).withheld is None
 
 
+def test_who_curtails_later_does_not_take_the_blame_of_who_did_before(
+    network: SimulatedNetwork,
+) -> None:
+    only_way = Constraints(avoid_ids=("r3",))
+    both = [active(network, 2.5e6, constraints=only_way) for _ in range(2)]
+    network.dim("solar", 3e6)
+    network.deliver_all()
+    (short,) = (each for each in both if each.curtailed is not None)
+    network.dim("solar", 9e6)
+    network.deliver_all()
+    network.derate("r2-r4", 200.0)
+    network.deliver_all()
+    tell(network, short, MissingEnergy(2, curtailment_mj=9), 111)
+    assert causes(short) == [(ShortCause.SOURCE_SHORT, "solar", 9)]
+
+
 def test_a_source_is_named_also_for_what_is_told_once_its_circuit_is_released(
     network: SimulatedNetwork,
 ) -> None:
