@@ -93,6 +93,8 @@ class Figures:
         default_factory=lambda: {"carrier": Outages(), "silent": Outages(), "move": Outages()}
     )
     cuts: dict[str, int] = field(default_factory=lambda: {"carrier": 0, "silent": 0})
+    # The line that was drained while circuits moved.
+    drained: str | None = None
     waited_for_repair: int = 0
     cycles: int = 0
     read_again_s: float | None = None
@@ -129,6 +131,7 @@ class Figures:
                 for kind in ("carrier", "silent")
             },
             "cuts": self.cuts,
+            "drained": self.drained,
             "waited_for_repair": self.waited_for_repair,
             "cycles": self.cycles,
             "controller_killed": {
@@ -147,6 +150,8 @@ class Figures:
         found = [str(each) for each in self.loads if not each.right]
         if not self.loads:
             found.append("loads: not measured")
+        if self.drained is None:
+            found.append("drained: no line")
         for name, value, limit in self._limits():
             if value is None:
                 found.append(f"{name}: not measured")

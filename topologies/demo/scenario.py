@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
 from digitalgrid.client import AsyncPowerClient, power_request
@@ -212,12 +212,13 @@ class Scenario(Stage):
         for link_id in self._busy_lines():
             rehearse = partial(self._client.what_if, pb.WhatIfRequest(drain_ids=[link_id]))
             found = (await self._until_answered(rehearse)).consequences
-            if all(each.outcome == pb.OUTCOME_MOVES for each in found):
+            if all_leave(found):
                 self._say(f"draining {link_id}")
                 moved = {each.circuit_id for each in found}
                 await self._move(moved, partial(self._client.drain, pb.DrainRequest(id=link_id)))
                 await self._client.wait_until_drained(link_id, timeout_s=PATIENCE_S)
                 await self._client.undrain(link_id)
+                self._figures.drained = link_id
                 return
         self._say("no line is drained: from each there is somebody who cannot leave")
 
@@ -351,6 +352,11 @@ class Scenario(Stage):
             self._observer.circuits[key].timings.committed_after_ns / NS_PER_MS
             for key in circuit_ids
         ]
+
+
+def all_leave(found: Collection[pb.Consequence]) -> bool:
+    """Whether a drain moves all whom it concerns; where it concerns nobody, the line is not in use."""
+    return bool(found) and all(each.outcome == pb.OUTCOME_MOVES for each in found)
 
 
 def _is_steady(before_w: float | None, now_w: float | None, tolerance: float) -> bool:

@@ -38,4 +38,5 @@ def test_faults_cost_no_promise_and_no_millijoule(tmp_path: Path) -> None:
     assert figures["max_formula_deviation_mj"] <= 1
     assert figures["undisturbed"] is True, figures["disturbances"]
     assert figures["cuts"] == {"carrier": 1, "silent": 1}
+    assert figures["drained"], told.stderr
     assert figures["cycles"] == 8

@@ -10,6 +10,7 @@ from topologies.demo.books import add_up, powers_w
 from topologies.demo.figures import Figures, LoadFigure, percentile
 from topologies.demo.meters import whole_reading
 from topologies.demo.missing import Lacking
+from topologies.demo.scenario import all_leave
 
 
 def two_routers() -> list[pb.RouterMeters]:
@@ -114,6 +115,21 @@ def test_a_planned_move_that_costs_something_is_not_well() -> None:
         "missing_ms move p50: 0.3, more than 0",
         "missing_ms move max: 2.1, more than 2",
     ]
+
+
+def test_a_demonstration_that_drained_no_line_is_not_well() -> None:
+    assert "drained: no line" in Figures().shortcomings()
+    figures = Figures(drained="r1-r2")
+    assert not [each for each in figures.shortcomings() if "drained" in each]
+    assert figures.to_json()["drained"] == "r1-r2"
+
+
+def test_a_line_that_nobody_uses_is_not_one_that_all_can_leave() -> None:
+    moves = northbound_pb2.Consequence(outcome=northbound_pb2.OUTCOME_MOVES)
+    waits = northbound_pb2.Consequence(outcome=northbound_pb2.OUTCOME_WAITS)
+    assert all_leave([moves, moves])
+    assert not all_leave([moves, waits])
+    assert not all_leave([])
 
 
 def test_what_circuits_lack_counts_from_one_reading_of_the_meters_to_the_next() -> None:
