@@ -1,34 +1,94 @@
 """Scripts of the page: nothing builds them, so nothing else finds a name that is not there before somebody needs it."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
+from tests.support.javascript import code_of, declared, used
+
 _PAGE = Path(__file__).parents[3] / "controller" / "web" / "page"
-_COMMENT = re.compile(r"/\*.*?\*/|^\s*//.*?$", re.S | re.M)
 _EXPORTED = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)", re.M)
-# What is called, whose value is read, and what is a component in markup.
-_USED = re.compile(r"(?<![\w$.])(\w+)(?=\(|\.value\b)|<\$\{(\w+)\}")
-# Names of a file's own, and those that it is given: imported, taken apart, or parameters.
-_OWN = re.compile(r"\b(?:function|const|let|class) (\w+)|^\s+(?:async )?(\w+)\(.*\) \{$", re.M)
-_GIVEN = re.compile(r"\b(?:import|const|let) [{[]([^=]*?)[}\]]|\(([^()]*)\) (?:=>|\{)")
+_IMPORTED = re.compile(r"^import (?:\{|\* as )([^}]*?)(?:\}| from)", re.M)
 
 
-def _names(found: Iterable[tuple[str, ...]]) -> set[str]:
-    return {name for groups in found for group in groups for name in re.findall(r"\w+", group)}
+@pytest.mark.parametrize(
+    "use",
+    [
+        *(
+            "one(1)",
+            "one.value",
+            "one[0]",
+            "two(1, one)",
+            "x instanceof one",
+            "[...one]",
+            "{ one }",
+        ),
+        *(
+            "({ key: one })",
+            "html`<b>${one}</b>`",
+            "html`a ${two(html`<${one} />`)}`",
+            "x ? one : 2",
+        ),
+    ],
+)
+def test_a_use_is_seen(use: str) -> None:
+    assert "one" in used(code_of(use))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(
+            "two.one",
+            "two?.one",
+            "({ one: 1 })",
+            '"one"',
+            "html`one ${two} one`",
+            "// one",
+            "/* one */",
+        ),
+        *("two(/one/)", "class Two {\n  one(two) {\n  }\n}"),
+    ],
+)
+def test_what_only_looks_like_a_use_is_none(other: str) -> None:
+    assert "one" not in used(code_of(other))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(
+            'import { two, one } from "./a.js";',
+            'import * as one from "./a.js";',
+            "let two = f(1, 2), one;",
+        ),
+        *(
+            "const { two: one = {} } = three;",
+            "for (const [two, one] of all) {}",
+            "all.map((one) => 1)",
+        ),
+        *("all.map(one => 1)", "function two({ one = 1 }) {}", "try {} catch (one) {}"),
+        "class Two {\n  two(three, ...one) {\n  }\n}",
+    ],
+)
+def test_a_declaration_is_seen(code: str) -> None:
+    assert "one" in declared(code_of(code))
 
 
 def test_a_file_imports_what_it_uses_of_others() -> None:
     sources = {
-        path.relative_to(_PAGE): _COMMENT.sub("", path.read_text(encoding="utf-8"))
+        path.relative_to(_PAGE): code_of(path.read_text(encoding="utf-8"))
         for path in _PAGE.rglob("*.js")
         if "vendor" not in path.parts
     }
-    exported = {name for text in sources.values() for name in _EXPORTED.findall(text)}
-    assert {"givenW", "power", "Glyph"} <= exported
-    missing = {
-        path: _names(_USED.findall(text))
-        & exported - _names(_OWN.findall(text)) - _names(_GIVEN.findall(text))
-        for path, text in sources.items()
+    # What is others' and not ours, such as `html`, some file imports.
+    names = {
+        name
+        for code in sources.values()
+        for found in (*_EXPORTED.findall(code), *_IMPORTED.findall(code))
+        for name in re.findall(r"\w+", re.sub(r"\w+ as ", "", found))
     }
+    assert {"givenW", "power", "Glyph", "html"} <= names
+    missing = {path: used(code) & names - declared(code) for path, code in sources.items()}
     assert {path: names for path, names in missing.items() if names} == {}
