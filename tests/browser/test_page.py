@@ -91,7 +91,7 @@ def test_a_cut_line_is_seen_and_its_circuit_moves(
     expect(later.locator(".then-note")).to_contain_text("The map as it was")
     # Of several it is said how many are down for which reason.
     emulator.send_command(options.run_dir, "silence", "r7-r8")
-    expect(page.locator(".alarm")).to_contain_text("1 carrier lost, 1 silent")
+    expect(page.locator(".alarm")).to_contain_text("carrier lost: 1 line, silent: 1 line")
     emulator.send_command(options.run_dir, "heal", "r7-r8")
     emulator.send_command(options.run_dir, "restore", line)
     expect(page.locator(".alarm")).to_have_count(0)

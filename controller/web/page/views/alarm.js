@@ -73,13 +73,13 @@ function headline(troubles, short) {
   return `${parts.join(" and ")} away`;
 }
 
-/** Of one line which end sees it, of several how many are down for which reason. */
+/** Of one line which end sees it, of several how many are down for which reason: all, also where nobody says why. */
 function whyDown(troubles) {
-  const lines = troubles.map(({ id }) => store.tables.links.get(id)).filter((line) => line?.down_text);
+  const lines = troubles.map(({ id }) => store.tables.links.get(id)).filter(Boolean);
   if (troubles.length === 1) return lines[0]?.down_text;
   const counts = new Map();
   for (const { down_cause } of lines) counts.set(down_cause, (counts.get(down_cause) ?? 0) + 1);
-  return [...counts].map(([cause, count]) => `${count} ${cause.replace(/_/g, " ")}`).join(", ");
+  return [...counts].map(([cause, count]) => `${cause === "far_end" ? "heard at one end" : cause?.replace("_", " ") || "unexplained"}: ${counted(count, "line")}`).join(", ");
 }
 
 function details(troubles, short) {
