@@ -115,7 +115,7 @@ function Why({ row }) {
   const full = fullest(row);
   if (!full) return null;
   return html`<p class="why"><b>Why this way?</b> Of all that had room when it was routed, the least is injected over this one.
-    Fullest line: <a href=${linkTo("line", full.link_id)}>${full.link_id}</a>, ${percent(shareOf(full))}.</p>`;
+    Fullest line: <a href=${linkTo("line", full.link_id)}>${full.link_id}</a>, ${percent(shareOf(full))} now.</p>`;
 }
 
 const STEPS = [["stored", "stored_after_ns"], ["staged", "staged_after_ns"], ["committed", "committed_after_ns"], ["power at the sink", "actuated_after_ns"]];

@@ -73,5 +73,5 @@ function Way({ way, own, than }) {
   const more = way.injected_w / than.injected_w - 1;
   return html`<li><button class="link" onPointerEnter=${show} onPointerLeave=${hide} onFocus=${show} onBlur=${hide}>
     ${(way.router_ids ?? []).join(" → ") || "at one router"}</button>
-    <small>${power(way.injected_w)}, loses ${percent(way.loss_fraction)}${Math.abs(more) > 5e-4 ? ` (${more > 0 ? "+" : "−"}${percent(Math.abs(more))})` : ""}${full ? `, fullest line ${full.link_id}, ${percent(shareOf(full))}` : ""}${linksOf(way) === own ? ", the way it takes" : ""}</small></li>`;
+    <small>${power(way.injected_w)}, loses ${percent(way.loss_fraction)}${Math.abs(more) > 5e-4 ? ` (${more > 0 ? "+" : "−"}${percent(Math.abs(more))})` : ""}${full ? `, fullest line ${full.link_id}, ${percent(shareOf(full))} now` : ""}${linksOf(way) === own ? ", the way it takes" : ""}</small></li>`;
 }
