@@ -75,6 +75,10 @@ def increase(series: str) -> str:
     return f"increase({series}{_RATE})"
 
 
+def changes(series: str) -> str:
+    return f"changes({series}{_RATE})"
+
+
 def over(function: str, series: str, by: str = "") -> str:
     """``function``, such as max, over all series, of each value of a label by itself where one is given."""
     return f"{function}{f' by ({by})' if by else ''} ({series})"

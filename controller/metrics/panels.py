@@ -10,6 +10,7 @@ from controller.metrics.panel import (
     Query,
     Row,
     by_label,
+    changes,
     increase,
     of,
     over,
@@ -271,8 +272,9 @@ _INSIDE = (
     Panel(
         "Changes of the lead",
         "none",
-        by_label("event", "sum", increase(of("dgc_leadership_changes_total"))),
-        "elected and given begin a lead, handed over and lost end it.",
+        # A counter of one that was killed and started again stands where it stood, and shows no increase.
+        by_label("instance", "sum", changes(of("dgc_term"))),
+        "How often each controller began a lead, or ended one.",
         stacked=True,
     ),
     Panel(

@@ -92,6 +92,31 @@ def test_annotations_mark_each_change_once(
     promtool("test", "rules", cases)
 
 
+def test_the_lead_of_a_controller_that_was_killed_and_started_again_is_a_change(
+    tmp_path: Path,
+) -> None:
+    (query,) = next(
+        panel.queries
+        for row in ROWS
+        for panel in row.panels
+        if panel.title == "Changes of the lead"
+    )
+    expression = query.expression.replace("$__rate_interval", "90s").replace("$job", ".*")
+    asked = [
+        {
+            "expr": expression.replace("$instance", ".*"),
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": '{instance="a"}', "value": changes}],
+        }
+        for minute, changes in ((1, 0), (3, 1), (4, 0))
+    ]
+    told = [{"series": 'dgc_term{job="dgc", instance="a"}', "values": "4 4 4 6 6"}]
+    cases = tmp_path / "cases.yaml"
+    tests = [{"interval": "1m", "input_series": told, "promql_expr_test": asked}]
+    cases.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": tests}))
+    promtool("test", "rules", cases)
+
+
 # Told by two controllers alike. Of the lines one is down, and one router has no place.
 MAPPED = {
     'dgc_link_up{link="a-b"}': 1,
