@@ -18,7 +18,7 @@ METRICS = (
     Metric("trades", _G, ("state",), "trades of intervals that have not ended"),
     Metric("tenders_total", _C, ("result",), "tenders that were looked at since the start: taken, or why not"),
     Metric("trades_ended_total", _C, ("state",), "trades that have ended since the start, by how"),
-    Metric("clearings_total", _C, ("result",), "clearings since the start: right, or wrong by the independent check"),
+    Metric("clearings_total", _C, ("result",), "clearings: right; wrong by the independent check, too late, or failed"),
     Metric("clearing_duration_seconds", _H, (), "how long deciding a clearing took"),
     Metric("requests_unanswered", _G, (), "requests of trades to the controller and the ledger, on their way"),
     Metric("journal_unwritten", _G, (), "commands on their way to the journal; 4,096 turn others away"),
