@@ -237,9 +237,14 @@ async def _back_s(page: Page, options: emulator.EmulationOptions) -> float:
         asyncio.to_thread(emulator.send_command, run_dir, "restart-controller")
     )
     live = asyncio.ensure_future(_live_s(page))
-    answers_s = await _answers_s(options.northbound)
-    await restarting
-    return await live - answers_s
+    answers = asyncio.ensure_future(_answers_s(options.northbound))
+    try:
+        # A daemon that is not started again answers never: that it is not, is raised here.
+        await restarting
+        return await live - await answers
+    finally:
+        live.cancel()
+        answers.cancel()
 
 
 async def _live_s(page: Page) -> float:
@@ -376,7 +381,7 @@ async def _figures() -> list[Figure]:
         Figure("killed daemon answers to page live, longest", max(real.back_s), 1, "s"),
         Figure("cores of a daemon at rest", real.unseen_cores, 0.03, ""),
         Figure("cores of a daemon at rest, a page open", real.seen_cores, 0.05, ""),
-        Figure("all files, gzip", weight / 1024, 120, "KB"),
+        Figure("all files, gzip", weight / 1000, 120, "kB"),
     ]
 
 
