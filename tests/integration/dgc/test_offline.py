@@ -1,9 +1,6 @@
 """``dgc import``, ``plan`` and ``study`` as a person types them."""
 
 import json
-import os
-import pty
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +9,8 @@ from click.testing import CliRunner, Result
 
 from dgc.cli import main
 from digitalgrid.gridfile import load_grid
+from tests.support.patience import PATIENCE_S
+from tests.support.terminals import at_terminal
 
 TOPOLOGIES = Path(__file__).parents[3] / "topologies"
 RURAL = "simbench:1-LV-rural1--0-sw"
@@ -37,12 +36,9 @@ def test_a_plan_is_one_json_object_whose_figures_add_up() -> None:
 
 def test_a_terminal_is_shown_what_is_being_done_and_a_pipe_is_not() -> None:
     words = ["plan", str(TOPOLOGIES / "ring.grid.yaml"), "-o", "json"]
-    ours, theirs = pty.openpty()
     program = str(Path(sys.executable).with_name("dgc"))
-    shown = subprocess.run([program, *words], stdout=subprocess.PIPE, stderr=theirs, check=True)
-    os.close(theirs)
-    said = os.read(ours, 1 << 16).decode()
-    os.close(ours)
+    shown, said = at_terminal([program, *words], PATIENCE_S)
+    assert shown.returncode == 0, said
     assert "planning 6 routers" in said and json.loads(shown.stdout)
     assert dgc(*words).stderr == ""
 
