@@ -14,7 +14,7 @@ from time import perf_counter_ns
 
 import msgspec
 
-from controller.computing.solver import Solver, SolverDied
+from controller.computing.solver import Solver, SolverDied, SolverNotCompiled
 from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.proposed import RouteQuestion
@@ -74,6 +74,10 @@ def load(name: str) -> None:
     _algorithm(name)
 
 
+def _be_there() -> None:
+    """What a worker process does once it has begun."""
+
+
 def propose(name: str, view: NetworkView, requests: Sequence[RouteRequest]) -> list[Answer]:
     """What an algorithm answers, one request after another; whatever it raises is an answer too."""
     # Made anew: what was sent between processes could be written.
@@ -109,6 +113,7 @@ class Proposer:
         self._within_s = within_s
         # One for requests, which must not wait for comparisons.
         self._worker, self._comparing = _worker(within_s), _worker(compared_within_s)
+        self._compared_within_s = compared_within_s
         self._rest_s, self._asks_from_s = _REST_S, 0.0
 
     @property
@@ -230,9 +235,13 @@ class Proposer:
         circuit_id: int,
     ) -> Proposal:
         try:
+            # A process that has yet to begin takes nobody's time.
+            await self._comparing.warm_up(_be_there)
             (answer,) = await self._comparing.run(
                 propose, plugin.name, question.view, question.requests
             )
+        except SolverNotCompiled:
+            answer = Answer(failure=f"it has no answer within {self._compared_within_s:g} s")
         except SolverDied as error:
             answer = Answer(failure=f"it has no answer: {error}")
         judged: Route | str = answer.failure or "it proposes nothing"
