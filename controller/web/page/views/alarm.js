@@ -79,7 +79,7 @@ function whyDown(troubles) {
   if (troubles.length === 1) return lines[0]?.down_text;
   const counts = new Map();
   for (const { down_cause } of lines) counts.set(down_cause, (counts.get(down_cause) ?? 0) + 1);
-  return [...counts].map(([cause, count]) => `${cause === "far_end" ? "heard at one end" : cause?.replace("_", " ") || "unexplained"}: ${counted(count, "line")}`).join(", ");
+  return [...counts].sort().map(([cause, count]) => `${cause === "far_end" ? "heard at one end" : cause?.replace("_", " ") || "unexplained"}: ${counted(count, "line")}`).join(", ");
 }
 
 function details(troubles, short) {
