@@ -87,6 +87,12 @@ def cases(pytestconfig: pytest.Config) -> Iterator[None]:
 
 
 @pytest.fixture
-def interpreted_controllers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that a test starts load no kernels, which takes each of them seconds."""
-    monkeypatch.setenv(ENGINE_VARIABLE, Engine.INTERPRETED)
+def engine_of_controllers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a test starts load no kernels, which takes each of them seconds; by ``on_both_engines`` they do."""
+    engine = getattr(request, "param", Engine.INTERPRETED)
+    monkeypatch.setenv(ENGINE_VARIABLE, engine)
+    if engine != Engine.INTERPRETED:
+        # Else the daemon would, in the background; here only, as it imports all that is compiled.
+        from controller.computing.warm_up import compile_all
+
+        compile_all()

@@ -77,7 +77,7 @@ def open_vswitch_by_need(nothing_left: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def options(tmp_path: Path, interpreted_controllers: None) -> EmulationOptions:
+def options(tmp_path: Path, engine_of_controllers: None) -> EmulationOptions:
     """A run directory and northbound address of the test's own."""
     (port,) = free_ports(1)
     return EmulationOptions(run_dir=tmp_path / "run", northbound=f"127.0.0.1:{port}")

@@ -10,6 +10,7 @@ import pytest
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.engines import on_both_engines, wait_until_compiled
 from tests.support.patience import wait_for
 from topologies import emulator
 from topologies.emulator import addresses, cleanup, ovs, workspace
@@ -33,12 +34,14 @@ def connected(client: PowerClient) -> set[str]:
     return {router.router_id for router in client.get_topology().routers if router.connected}
 
 
+@on_both_engines
 def test_lines_and_routers_break_and_are_mended(options: EmulationOptions) -> None:
     emulation = MininetEmulation(load_grid(LINE3), options)
     try:
         emulation.start()
         wait_healthy(emulation, options.northbound, 40.0)
         with PowerClient(options.northbound) as client:
+            wait_until_compiled(client)
             for break_it, mend in (
                 (emulation.cut, emulation.restore),
                 (emulation.silence, emulation.heal),

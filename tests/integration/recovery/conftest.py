@@ -15,7 +15,7 @@ from topologies.emulator.ports import options_on_free_ports
 
 
 @pytest.fixture
-def options(tmp_path: Path, interpreted_controllers: None) -> EmulationOptions:
+def options(tmp_path: Path, engine_of_controllers: None) -> EmulationOptions:
     return options_on_free_ports(tmp_path / "run")
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from dgc.cli import main
 from digitalgrid.client import ControllerUnreachable, PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.engines import on_both_engines, wait_until_compiled
 from tests.support.patience import PATIENCE_S
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
@@ -95,6 +96,29 @@ def test_a_line_cut_while_no_controller_is_there_is_gone_round_when_one_returns(
         )
     )
     assert took_s < 5.0
+
+
+@on_both_engines
+def test_whatever_engine_it_is_killed_on_the_daemon_goes_on_with_what_it_promised(
+    emulation: LocalEmulation, client: PowerClient
+) -> None:
+    circuit = make_circuit(client)
+    for _ in range(2):
+        # The first while the engine changes, or before, and the second afterwards.
+        emulation.kill_controller()
+        emulation.restart_controller()
+        wait_for(lambda: len(table_versions(client)) == 4)
+        there = client.get_circuit(circuit.circuit_id)
+        assert (there.generation, there.interruptions) == (circuit.generation, 0)
+        wait_until_compiled(client)
+        wait_for(lambda: carries(client, circuit.circuit_id) is not None)
+    emulation.cut("r2-r4")
+    wait_for(
+        lambda: (
+            (there := carries(client, circuit.circuit_id)) is not None
+            and list(there.router_ids) == ["r1", "r3", "r4"]
+        )
+    )
 
 
 @pytest.mark.parametrize("wiped", [False, True])

@@ -22,7 +22,7 @@ BOTH = {"r1-r2", "r2-r3"}
 
 
 @pytest.fixture
-def options(tmp_path: Path, interpreted_controllers: None) -> EmulationOptions:
+def options(tmp_path: Path, engine_of_controllers: None) -> EmulationOptions:
     """Addresses and a run directory of the test's own."""
     return options_on_free_ports(tmp_path / "run")
 
@@ -233,7 +233,7 @@ def test_ports_that_are_taken_are_named_with_the_option_that_gives_others(
 
 
 def test_two_networks_run_side_by_side_and_each_is_stopped_alone(
-    tmp_path: Path, interpreted_controllers: None
+    tmp_path: Path, engine_of_controllers: None
 ) -> None:
     both = [options_on_free_ports(tmp_path / name) for name in ("a", "b")]
     try:
