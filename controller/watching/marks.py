@@ -13,7 +13,6 @@ import msgspec
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.protection import Protection
-from controller.core.circuits.shortfall import withheld_mj
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState
 from controller.core.network.view import GridView, ViewChange, change_of
@@ -127,8 +126,9 @@ class _Seen(NamedTuple):
     state: CircuitState
     reason: str
     word: Protection
-    # Since when it has less than was asked for, until its load has all of it again.
+    # Since when it has less than was asked for, and what it had lacked before, until its load has all of it again.
     short_since_ns: int | None
+    lacked_before_mj: int = 0
     # Of one that is being moved: the lines that it had its power over.
     path: tuple[str, ...] = ()
 
@@ -216,7 +216,7 @@ class CircuitWatch:
         elif circuit.curtailed is None and since_ns is not None and circuit.state is _ACTIVE:
             length = format_duration_ns(max(0, now * NS_PER_MS - since_ns))
             text = f"has all of {format_power(circuit.power_w)} again, after {length}"
-            if lacked_mj := withheld_mj(circuit.shortfalls, since_ns):
+            if lacked_mj := _lacked_mj(circuit) - before.lacked_before_mj:
                 text += f" in which it lacked {format_energy_mj(lacked_mj)}"
             self._say(circuit, now, Kind.CIRCUIT_WHOLE, text)
 
@@ -226,8 +226,10 @@ class CircuitWatch:
 
     def _remember(self, circuit: Circuit, before: _Seen) -> None:
         state, word, short_since_ns = circuit.state, circuit.guard.word, before.short_since_ns
+        lacked_before_mj = before.lacked_before_mj
         if circuit.curtailed is not None and short_since_ns is None:
             short_since_ns = circuit.curtailed.since_unix_ns
+            lacked_before_mj = _lacked_mj(circuit)
         elif circuit.curtailed is None and state not in _ON_ITS_WAY:
             short_since_ns = None
         is_odd = state in _ODD
@@ -246,10 +248,17 @@ class CircuitWatch:
                 circuit.reason,
                 word if unguarded else Protection.NONE,
                 short_since_ns,
+                lacked_before_mj,
                 path if is_odd else (),
             )
         else:
             self._seen.pop(circuit.circuit_id, None)
+
+
+def _lacked_mj(circuit: Circuit) -> int:
+    """As told until now, whoever was to blame."""
+    missing = circuit.total_missing()
+    return missing.missing_mj if missing is not None else 0
 
 
 def _path_before(circuit: Circuit) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ Energy is the sink's router's count, exact to the millijoule, and adds up to wha
 report of that router, for it counts energy and no intervals; causes are the controller's knowledge at that moment.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -33,12 +32,6 @@ class ShortCause(StrEnum):
     MOVE = "move"  # a newer generation took over from one that could go on
     SINK_REFUSED = "sink refused"  # the load did not take it
     UNKNOWN = "unknown"  # nothing that the controller saw explains it
-
-
-# A decision, or a limit: no fault.
-_WITHHELD = frozenset(
-    (ShortCause.SOURCE_SHORT, ShortCause.LINK_SHORT, ShortCause.PREEMPTED, ShortCause.OPERATOR)
-)
 
 
 class Blame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -94,15 +87,6 @@ def with_shortfall(known: tuple[Shortfall, ...], more: Shortfall) -> tuple[Short
     if len(kept) > MOST_KEPT:
         kept = (kept[0].joined(kept[1]), *kept[2:])
     return kept
-
-
-def withheld_mj(shortfalls: Iterable[Shortfall], since_unix_ns: int) -> int:
-    """What a load lacked since then as others had it, or nobody, by what they were promised and not by a fault."""
-    return sum(
-        each.missing_mj
-        for each in shortfalls
-        if each.cause in _WITHHELD and each.to_unix_ns > since_unix_ns
-    )
 
 
 def difference(said: MissingEnergy, before: MissingEnergy | None) -> MissingEnergy:

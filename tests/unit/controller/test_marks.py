@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.curtailed import Curtailed
-from controller.core.circuits.shortfall import ShortCause, Shortfall
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import GridView, RouterView
@@ -22,7 +21,7 @@ from controller.watching.marks import (
     ViewWatch,
     chosen,
 )
-from digitalgrid.model import DownCause
+from digitalgrid.model import DownCause, MissingEnergy
 from digitalgrid.units import NS_PER_S
 
 CURTAILED = Curtailed("source solar", 0, 2e6, 1e6)
@@ -78,6 +77,8 @@ def test_a_circuit_is_whole_once_its_load_has_its_power_and_says_how_long_it_was
     watch = CircuitWatch(marks)
     shown = circuit(state=CircuitState.DEGRADED)
     shown.curtailed = Curtailed("source solar", 100 * NS_PER_S, 2e6, 1e6)
+    # What it had lacked before is not of this time; a fault within it is.
+    shown.missing = {"r4": MissingEnergy(10**11, fault_mj=10**9, curtailment_mj=4 * 10**9)}
     watch.look(shown, lambda: 100_001)
     shown.curtailed = Curtailed("what other sources have left", 105 * NS_PER_S, 2e6, 1.5e6)
     watch.look(shown, lambda: 105_000)
@@ -86,14 +87,11 @@ def test_a_circuit_is_whole_once_its_load_has_its_power_and_says_how_long_it_was
     for shown.state in (CircuitState.DEGRADED, CircuitState.REROUTING):
         watch.look(shown, lambda: 112_000)
     assert kinds(marks) == ["circuit_curtailed"]
-    before, since = (
-        Shortfall(at * NS_PER_S, (at + 1) * NS_PER_S, ShortCause.SOURCE_SHORT, "solar", mj)
-        for at, mj in ((50, 7 * 10**9), (105, 9 * 10**9))
-    )
-    shown.state, shown.shortfalls = CircuitState.ACTIVE, (before, since)
+    shown.state = CircuitState.ACTIVE
+    shown.missing = {"r4": MissingEnergy(10**12, fault_mj=7 * 10**9, curtailment_mj=9 * 10**9)}
     watch.look(shown, lambda: 112_300)
     assert marks.after(1)[0].text == (
-        "circuit 7 to town has all of 2 MW again, after 12.3 s in which it lacked 9 MJ"
+        "circuit 7 to town has all of 2 MW again, after 12.3 s in which it lacked 11 MJ"
     )
     assert not watch.look(shown, no_clock)
 
