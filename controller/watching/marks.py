@@ -213,7 +213,7 @@ class CircuitWatch:
         since_ns = before.short_since_ns
         if circuit.curtailed is not None and since_ns is None:
             self._say(circuit, now, Kind.CIRCUIT_CURTAILED, f"is {circuit.curtailed}")
-        elif circuit.curtailed is None and since_ns is not None and circuit.state is _ACTIVE:
+        elif since_ns is not None and circuit.state is _ACTIVE and not _is_short(circuit):
             length = format_duration_ns(max(0, now * NS_PER_MS - since_ns))
             text = f"has all of {format_power(circuit.power_w)} again, after {length}"
             if lacked_mj := _lacked_mj(circuit) - before.lacked_before_mj:
@@ -230,7 +230,7 @@ class CircuitWatch:
         if circuit.curtailed is not None and short_since_ns is None:
             short_since_ns = circuit.curtailed.since_unix_ns
             lacked_before_mj = _lacked_mj(circuit)
-        elif circuit.curtailed is None and state not in _ON_ITS_WAY:
+        elif state not in _ON_ITS_WAY and not (state is _ACTIVE and _is_short(circuit)):
             short_since_ns = None
         is_odd = state in _ODD
         # Until it is protected again.
@@ -253,6 +253,11 @@ class CircuitWatch:
             )
         else:
             self._seen.pop(circuit.circuit_id, None)
+
+
+def _is_short(circuit: Circuit) -> bool:
+    """Whether power is withheld from it, or was, and its sink has yet to tell that it has all again."""
+    return circuit.curtailed is not None or circuit.withheld is not None
 
 
 def _lacked_mj(circuit: Circuit) -> int:

@@ -96,6 +96,22 @@ def test_a_circuit_is_whole_once_its_load_has_its_power_and_says_how_long_it_was
     assert not watch.look(shown, no_clock)
 
 
+def test_a_circuit_is_not_whole_before_its_sink_has_told_of_a_short_cloud() -> None:
+    marks = Marks()
+    watch = CircuitWatch(marks)
+    shown = circuit(state=CircuitState.DEGRADED)
+    shown.curtail(CURTAILED)
+    watch.look(shown, lambda: 5)
+    shown.curtail(None)
+    # That nobody withholds anything is known before the sink's word that it has less.
+    for shown.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
+        watch.look(shown, lambda: 900)
+    assert kinds(marks) == ["circuit_curtailed", "circuit_starved"]
+    shown.state, shown.withheld = CircuitState.ACTIVE, None
+    watch.look(shown, lambda: 1_500)
+    assert kinds(marks) == ["circuit_curtailed", "circuit_starved", "circuit_whole"]
+
+
 def test_whoever_was_curtailed_and_has_to_wait_is_not_whole() -> None:
     marks = Marks()
     watch = CircuitWatch(marks)
