@@ -72,8 +72,7 @@ async def test_a_reroute_takes_from_the_fault_on_and_counts_by_why_the_line_was_
         assert took_s(figures) == pytest.approx(INTERRUPTED_S)
         # Nothing is left to go over, until the first line is mended.
         api.grid.cut(other)
-        await until(lambda: circuit.state is CircuitState.WAITING)
-        await fresh(port)
+        await until(lambda: circuit.state is CircuitState.WAITING and not circuit.generations)
         clock.put_on(7.0)
         api.grid.mend(line)
         await rerouted(circuit, 2)
@@ -88,8 +87,7 @@ async def test_power_that_comes_back_over_the_same_lines_is_no_reroute() -> None
         circuit, line, other = await served(api)
         api.grid.cut(other)
         api.grid.cut(line)
-        await until(lambda: circuit.state is CircuitState.WAITING)
-        await fresh(port)
+        await until(lambda: circuit.state is CircuitState.WAITING and not circuit.generations)
         api.grid.mend(line)
         await rerouted(circuit, 1)
         assert counted(await fresh(port)) == {}
