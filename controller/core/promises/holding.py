@@ -66,13 +66,14 @@ class Holder:
         """
         circuits = self._among(self._in_the_way(request, refusal))
         held = [each for each in circuits if each.is_held]
-        ending = [each for each in circuits if not each.is_held and each.until_unix_ns is not None]
+        ending = [each for each in circuits if _ends_by_itself(each)]
         if held:
             what = f"is held for {_that(held, 'carries', 'carry')} nothing yet"
             refusal = _saying(refusal, held, what, "held_w")
         if ending:
-            ends_ns = max(each.until_unix_ns or 0 for each in ending)
-            what = f"goes to {_that(ending, 'ends', 'end')} by {format_unix_ns(ends_ns)}"
+            ends_ns = min(each.until_unix_ns or 0 for each in ending)
+            first = ", the first" if len(ending) > 1 else ""
+            what = f"goes to {_that(ending, 'ends', 'end')}{first} at {format_unix_ns(ends_ns)}"
             refusal = _saying(refusal, ending, what, "ending_w")
             refusal.metadata["ends_unix_ns"] = str(ends_ns)
         return refusal
@@ -156,6 +157,11 @@ def _saying(refusal: Refusal, circuits: Sequence[Circuit], what: str, figure: st
         field=refusal.field,
         metadata=refusal.metadata | {figure: repr(power_w)},
     )
+
+
+def _ends_by_itself(circuit: Circuit) -> bool:
+    """Whether it carries, or is to, and nobody needs to release it; one that is being withdrawn is on its way out."""
+    return circuit.admin_up and not circuit.is_held and circuit.until_unix_ns is not None
 
 
 def _that(circuits: Sequence[Circuit], does: str, do: str) -> str:

@@ -110,12 +110,12 @@ def test_of_what_runs_in_the_way_of_a_hold_it_is_said_what_ends_by_itself_and_wh
 ) -> None:
     """As the circuit of the interval before does, beside that of the next one."""
     ends_ns = network.now_ns + 60 * NS_PER_S
-    active(network, 3e6, "works", until_unix_ns=ends_ns)
+    first = active(network, 3e6, "works", until_unix_ns=ends_ns)
     with pytest.raises(Refusal) as by_load:
         network.request(PowerRequest("next", "works", 3e6, ("solar",), hold_ms=TTL_MS))
     assert by_load.value.reason is Reason.LOAD_LIMIT_EXCEEDED
     assert (
-        f"3 MW at least of what is promised there goes to 1 circuit that ends by {format_unix_ns(ends_ns)}"
+        f"3 MW at least of what is promised there goes to 1 circuit that ends at {format_unix_ns(ends_ns)}"
         in str(by_load.value)
     )
     figures = {"ending_w": repr(3e6), "ends_unix_ns": str(ends_ns)}
@@ -126,11 +126,18 @@ def test_of_what_runs_in_the_way_of_a_hold_it_is_said_what_ends_by_itself_and_wh
         network.request(PowerRequest("more", "town", 5e6, ("solar",), hold_ms=TTL_MS))
     assert by_source.value.reason is Reason.INSUFFICIENT_CAPACITY
     assert "1 circuit that carries nothing yet" in str(by_source.value)
-    assert "4 MW at least of what is promised there goes to 2 circuits that end" in str(
-        by_source.value
-    )
-    figures = {"ending_w": repr(4e6), "ends_unix_ns": str(ends_ns + NS_PER_S)}
+    assert (
+        "4 MW at least of what is promised there goes to 2 circuits that end, the first at"
+        f" {format_unix_ns(ends_ns)}"
+    ) in str(by_source.value)
+    figures = {"ending_w": repr(4e6), "ends_unix_ns": str(ends_ns)}
     assert figures.items() <= by_source.value.metadata.items()
+    # Routers have yet to let go of one.
+    network.release(first.circuit_id)
+    with pytest.raises(Refusal) as by_other:
+        network.request(PowerRequest("most", "town", 8e6, ("solar",), hold_ms=TTL_MS))
+    figures = {"ending_w": repr(1e6), "ends_unix_ns": str(ends_ns + NS_PER_S)}
+    assert figures.items() <= by_other.value.metadata.items()
 
 
 def test_an_activated_hold_carries_over_the_path_that_it_reserved(
