@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E")
 
 # Between two looks (s) at what no feed tells of.
-ASK_S = 2.0
+_ASK_S = 2.0
 # Lines that are not rows: a head, and how many rows there is no room for.
 _NO_ROWS = 2
 
@@ -110,6 +110,13 @@ class Live:
             show_texts(self._feeder, lambda: document(message(), self._output))
 
 
+def again_and_again(ask: Callable[[], E]) -> Iterator[E]:
+    """What is answered now, and every two seconds."""
+    while True:
+        yield ask()
+        time.sleep(_ASK_S)
+
+
 def show_asked(
     settings: Settings,
     view: "View[E]",
@@ -125,11 +132,6 @@ def show_asked(
     ``newest``: how many are asked for, and so looked at, at most; 0: it is all that there are.
     """
     latest: list[E] = []
-
-    def answers() -> Iterator[list[E]]:
-        while True:
-            yield ask()
-            time.sleep(ASK_S)
 
     def take(told: tuple[bool, list[E]]) -> bool:
         latest[:] = told[1]
@@ -148,7 +150,7 @@ def show_asked(
         return [*rows_of(view, latest, room and room - len(said), none), *said]
 
     if watch:
-        Live(settings, answers, take).show(table, chosen)
+        Live(settings, lambda: again_and_again(ask), take).show(table, chosen)
         return
     latest[:] = ask()
     if settings.output is Format.TABLE:

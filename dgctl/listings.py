@@ -1,13 +1,13 @@
 """The verbs of ``dgctl`` that list: circuits, the topology or a part of it, meters and registers; once, or live."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from dgctl.formats import Format
-from dgctl.listed import ASK_S, Live, listing_options, rows_of, show, view_of, write
+from dgctl.listed import Live, again_and_again, listing_options, rows_of, show, view_of, write
 from dgctl.options import MomentType, Settings, common, pass_settings
 from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_S
@@ -162,11 +162,6 @@ def meters(
         some.meters.extend(view.rows(answer.meters, as_given=True))
         return some
 
-    def readings() -> Iterator[pb.ReadAllMetersResponse]:
-        while True:
-            yield client.read_meters()
-            time.sleep(ASK_S)
-
     def take(told: tuple[bool, pb.ReadAllMetersResponse]) -> bool:
         nonlocal latest
         latest = told[1]
@@ -174,7 +169,7 @@ def meters(
 
     with settings.client() as client:
         if watch:
-            live = Live(settings, readings, take)
+            live = Live(settings, lambda: again_and_again(client.read_meters), take)
             live.show(lambda _: meter_tables.render(latest, view), lambda: part(latest))
             return
         answer = client.read_meters()
@@ -241,15 +236,14 @@ def registers(
         )
         known.update(((each.circuit_id, each.generation), each) for each in found)
 
-    def looks() -> Iterator[None]:
-        from_unix_ns = since_unix_ns
-        while True:
-            begun_unix_ns = time.time_ns()
-            look(from_unix_ns)
-            yield
-            # From then on only what has ended since, with a margin for clocks that differ.
-            from_unix_ns = max(since_unix_ns, begun_unix_ns - _CLOCKS_DIFFER_NS)
-            time.sleep(ASK_S)
+    from_unix_ns = since_unix_ns
+
+    def look_on() -> None:
+        nonlocal from_unix_ns
+        begun_unix_ns = time.time_ns()
+        look(from_unix_ns)
+        # From then on only what has ended since, with a margin for clocks that differ.
+        from_unix_ns = max(since_unix_ns, begun_unix_ns - _CLOCKS_DIFFER_NS)
 
     def message() -> pb.ListRegistersResponse:
         rows = view.rows([known[each] for each in sorted(known)], as_given=True)
@@ -257,7 +251,7 @@ def registers(
 
     with settings.client() as client:
         if watch:
-            live = Live(settings, looks, lambda told: True)
+            live = Live(settings, lambda: again_and_again(look_on), lambda told: True)
             live.show(lambda room: register_tables.render(known.values(), view, room), message)
             return
         look(since_unix_ns)
