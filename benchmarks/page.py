@@ -18,11 +18,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, pairwise
 from pathlib import Path
 
 from playwright.async_api import Browser, CDPSession, Page, ViewportSize, async_playwright
 
+from benchmarks.page_at_rest import at_rest, processor_s
 from benchmarks.page_feed import PlayedNetwork
 from benchmarks.page_server import PlayedServer
 from controller.web.assets import Assets
@@ -85,12 +87,6 @@ class Figure:
         return f"{self.name:46} {self.got:8.3g} {self.unit:5} {bound} {self.asked:g}{verdict}"
 
 
-async def _processor_s(session: CDPSession) -> float:
-    """Of all of Chromium's processes."""
-    told = await session.send("SystemInfo.getProcessInfo")
-    return sum(float(each["cpuTime"]) for each in told["processInfo"])
-
-
 async def _renderer_pss_mb(session: CDPSession) -> float:
     told = await session.send("SystemInfo.getProcessInfo")
     renderers = [each["id"] for each in told["processInfo"] if each["type"] == "renderer"]
@@ -122,13 +118,13 @@ class Look:
 
 async def _looked(page: Page, session: CDPSession, *, panning: bool = False) -> Look:
     await page.evaluate("() => { probe.frames.length = 0; }")
-    began_s, used_s = time.monotonic(), await _processor_s(session)
+    began_s, used_s = time.monotonic(), await processor_s(session)
     if panning:
         await _pan(page, began_s + _LOOK_S)
     else:
         await asyncio.sleep(_LOOK_S)
     lasted_s = time.monotonic() - began_s
-    used_s = await _processor_s(session) - used_s
+    used_s = await processor_s(session) - used_s
     return Look(await page.evaluate("() => probe.frames"), used_s / lasted_s, lasted_s)
 
 
@@ -335,7 +331,9 @@ async def _figures() -> list[Figure]:
     server = PlayedServer(network, drift=_CHANGES)
     async with server.serving() as address, async_playwright() as playwright:
         arguments = ["--disable-3d-apis", "--no-sandbox"]
-        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
+        launch = partial(playwright.chromium.launch, executable_path=_CHROMIUM, args=arguments)
+        still = await at_rest(launch, _VIEW, server, address)
+        browser = await launch()
         session = await browser.new_browser_cdp_session()
         first_s = await _first_paint_s(browser, address)
         page = await browser.new_page(viewport=_VIEW)
@@ -349,12 +347,6 @@ async def _figures() -> list[Figure]:
         pss_mb = await _renderer_pss_mb(session)
         heap_mb = await page.evaluate("() => performance.memory.usedJSHeapSize / 2 ** 20")
         server.drift = 0
-        await page.keyboard.press("s")
-        await page.mouse.move(1200, 700)
-        # Tables have found their order, the timeline has drawn the last mark, and V8 has collected what the busy time
-        # before has left, which it does once, when it has been idle for some eight seconds.
-        await asyncio.sleep(16)
-        still = await _looked(page, session)
         await page.close()
         grown_mb = await _hours_growth_mb(browser)
         real = await _real(browser)
@@ -371,7 +363,8 @@ async def _figures() -> list[Figure]:
         Figure("processor time of a frame", moving.cores / moving.per_s * 1000, 16, "ms"),
         Figure("frames, panning", panning.per_s, 30, "/s", at_least=True),
         Figure("p95 of a frame, panning", panning.p95_ms, 40, "ms"),
-        Figure("cores, still map", still.cores, 0.02, ""),
+        Figure("cores, still map", still.map, 0.02, ""),
+        Figure("the same, beside a page that only reads", still.map / still.reader, 3, ""),
         Figure("renderer, PSS", pss_mb, 260, "MB"),
         Figure("heap of JavaScript", heap_mb, 48, "MB"),
         Figure("heap after an hour, beyond 20 minutes", grown_mb, 2, "MB"),

@@ -27,6 +27,8 @@ export class History {
     this.seconds = [];
     /** @type {Picture[]} */
     this.pictures = [];
+    /** Whether rows have changed since the last. */
+    this.moved = true;
     /** From when on the daemon has kept the map; 0 where it is not known to. */
     this.beginsMs = 0;
     /** What the daemon has kept, as far as it was asked for. @type {Earlier | null} */
@@ -40,10 +42,11 @@ export class History {
   /** What the daemon has kept: from before this page was opened, or while it slept. @param {[number, number, number][]} seconds @param {number | null} [beginsMs] */
   before(seconds, beginsMs) {
     this.beginsMs = beginsMs ?? this.pictures[0]?.atMs ?? 0;
-    const own = this.seconds.map((second) => second.atMs);
-    const others = seconds.filter(([atMs]) => !near(own, atMs))
+    const others = seconds.filter(([atMs]) => !this.seconds.some((own) => Math.abs(own.atMs - atMs) <= SAME_MS))
       .map(([atMs, injectedW, deliveredW]) => ({ atMs, deliveredW, injectedW, lossW: injectedW - deliveredW }));
-    if (others.length) this.seconds = [...this.seconds, ...others].sort((a, b) => a.atMs - b.atMs);
+    if (!others.length) return;
+    this.seconds = [...this.seconds, ...others].sort((a, b) => a.atMs - b.atMs);
+    this.version.value += 1;
   }
 
   /**
@@ -68,7 +71,7 @@ export class History {
   /** What this page saw, if it looked then. @param {number} atMs */
   pictureAt(atMs) {
     const picture = this.pictures.findLast((each) => each.atMs <= atMs);
-    return picture && atMs - picture.atMs <= GOOD_MS ? picture : null;
+    return picture && atMs - picture.toMs <= GOOD_MS ? picture : null;
   }
 
   /** Asks the daemon for what it has kept, once for all that it had then. @param {number} atMs */
@@ -88,13 +91,19 @@ export class History {
     const atMs = now.at_unix_ms ?? Date.now();
     this.seconds.push({ atMs, deliveredW: now.delivered_w ?? 0, injectedW: now.injected_w ?? 0, lossW: now.loss_w ?? 0 });
     while (this.seconds[0].atMs < atMs - KEPT_S * 1000) this.seconds.shift();
-    const lastMs = this.pictures.at(-1)?.atMs ?? 0;
+    const last = this.pictures.at(-1);
+    if (last && !this.moved && atMs - last.toMs <= GOOD_MS) {
+      last.toMs = atMs;
+      return;
+    }
+    const lastMs = last?.atMs ?? 0;
     // A fault is seen from its mark on.
     const sinceMs = Math.max(lastMs, atMs - EVERY_MS);
     const alarm = marks.find((mark) => mark.severity === "alarm" && mark.at_unix_ms > sinceMs && mark.at_unix_ms <= atMs);
     if (atMs - lastMs < EVERY_MS && !alarm) return;
-    this.pictures.push(new Picture(lastMs && alarm ? alarm.at_unix_ms : atMs, tables));
-    while (this.pictures[0].atMs < atMs - KEPT_S * 1000) this.pictures.shift();
+    this.moved = false;
+    this.pictures.push(new Picture(lastMs && alarm ? alarm.at_unix_ms : atMs, atMs, tables));
+    while (this.pictures[0].toMs < atMs - KEPT_S * 1000) this.pictures.shift();
   }
 
   /** @param {number} atMs @returns {Second | null} */
@@ -103,22 +112,12 @@ export class History {
   }
 }
 
-/** Whether one of some times in order is close to another. @param {number[]} times @param {number} atMs */
-function near(times, atMs) {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (times[middle] < atMs - SAME_MS) low = middle + 1;
-    else high = middle;
-  }
-  return low < times.length && times[low] <= atMs + SAME_MS;
-}
-
-/** How the network stood at one time, as this page saw it. */
+/** How the network stood, as this page saw it, from one time to another. */
 class Picture {
-  /** @param {number} atMs @param {any} tables */
-  constructor(atMs, tables) {
+  /** @param {number} atMs @param {number} toMs @param {any} tables */
+  constructor(atMs, toMs, tables) {
     this.atMs = atMs;
+    this.toMs = toMs;
     const { links, routers, sources, loads, sinks } = tables;
     this.linkIds = [...links.keys()];
     this.flows = new Float32Array(links.size * 2);

@@ -1,7 +1,7 @@
 // What the page knows: rows by id, as the stream tells them, and what is counted of them. Views read signals; the map
 // reads rows. Whatever columns the daemon has are kept; those that a view asks for and are not there are undefined.
 
-import { batch, signal } from "./vendor/ui.js";
+import { batch, computed, signal } from "./vendor/ui.js";
 import { History } from "./history.js";
 import { fateOf, stateName } from "./words.js";
 
@@ -167,6 +167,7 @@ export class Store {
   /** Tells the map at once, and tables a few times a second. @param {string} table @param {any[] | null} ids null: all may be */
   changed(table, ids) {
     for (const listener of this.listeners) listener(table, ids);
+    this.history.moved = true;
     this.untold.add(table);
     if (!ids) this.tell();
     else this.timer ||= setTimeout(() => this.tell(), TOLD_MS);
@@ -196,3 +197,9 @@ function rowOf(columns, values) {
 }
 
 export const store = new Store();
+
+/**
+ * What is said of the last second: a view is drawn anew only where that reads otherwise, so that a map at rest costs nothing.
+ * @template T @param {(now: any) => T} of @returns {import("./vendor/ui.js").Signal<T>}
+ */
+export const said = (of) => computed(() => of(store.now.value ?? {}));

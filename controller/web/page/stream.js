@@ -33,7 +33,11 @@ export class Stream {
     this.silenceMs = SILENCE_MS;
     this.closed = false;
     addEventListener("online", () => this.wake());
-    setInterval(() => this.watch(), 1000);
+    const watch = () => {
+      this.watch();
+      setTimeout(watch, Math.max(1000, this.heardAt + this.silenceMs + 1 - performance.now()));
+    };
+    watch();
     this.connect();
   }
 

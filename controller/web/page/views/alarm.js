@@ -5,9 +5,10 @@ import { addIds, nothing } from "../emphasis.js";
 import { adminWord, lineState } from "../scene.js";
 import { go, select } from "../route.js";
 import { store } from "../store.js";
-import { ago, counted, stateName } from "../words.js";
+import { ago, counted } from "../words.js";
 import { Glyph } from "./glyph.js";
 import { showList } from "./lists.js";
+import { countOf } from "./strip.js";
 
 /** What somebody has read, and does not want to see until it changes. */
 const read = signal("");
@@ -16,7 +17,7 @@ const read = signal("");
 export function Alarm({ mapper }) {
   if (store.versions.links.value < 0 || store.versions.routers.value < 0 || !store.ready.value) return null;
   const troubles = troublesNow();
-  const short = waitingNow();
+  const short = countOf("WAITING", "FAILED");
   const key = troubles.map(({ id }) => id).join("\n") + (short ? "\nwaiting" : "");
   if (!key || key === read.value) return null;
   const [first] = troubles;
@@ -53,13 +54,6 @@ function troublesNow() {
   return troubles;
 }
 
-function countOf(...names) {
-  const counts = store.now.value?.circuits ?? {};
-  return Object.entries(counts).reduce((sum, [state, count]) => sum + (names.includes(stateName(state)) ? count : 0), 0);
-}
-
-const waitingNow = () => countOf("WAITING", "FAILED");
-
 function headline(troubles, short) {
   if (!troubles.length) return counted(short, "circuit waits", "circuits wait");
   if (troubles.length === 1) {
@@ -87,7 +81,8 @@ function details(troubles, short) {
   const mark = [...store.marks.value].reverse().find((each) => each.severity !== "info" && troubles.some(({ id }) => id === String(each.id)));
   return [
     whyDown(troubles),
-    mark && ago(mark.at_unix_ms),
+    // Each second.
+    mark && store.now.value && ago(mark.at_unix_ms),
     [moving && counted(moving, "circuit moves", "circuits move"), short && troubles.length && counted(short, "circuit waits", "circuits wait")]
       .filter(Boolean).join(", "),
     troubles.length && !moving && !short && "every circuit has power",

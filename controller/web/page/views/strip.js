@@ -1,25 +1,37 @@
 // The strip of figures that is always in sight: power, loss, circuits by state, books, who leads, and how old all of it is.
 
-import { html, signal, useEffect } from "../vendor/ui.js";
+import { html, useEffect, useState } from "../vendor/ui.js";
 import { go, open } from "../route.js";
-import { store } from "../store.js";
+import { said, store } from "../store.js";
 import { choices, themeName } from "../view_state.js";
-import { duration, energy, fateOf, percent, power, stateName, stateOf } from "../words.js";
+import { duration, energy, percent, power, stateName, stateOf } from "../words.js";
 import { Glyph } from "./glyph.js";
 import { showList } from "./lists.js";
 
 // What is older than this is said to be old: the daemon says something every second.
 const OLD_MS = 2500;
 
+export const delivered = said((now) => power(now.delivered_w));
+const injected = said((now) => power(now.injected_w));
+export const lost = said((now) => power(now.loss_w));
+const share = said((now) => (now.injected_w ? percent(now.loss_w / now.injected_w) : "–"));
+const counts = said(({ circuits = {} }) => JSON.stringify(Object.fromEntries(Object.entries(circuits).map(([state, count]) => [stateName(state), count]))));
+const balance = said(({ books }) => JSON.stringify(booksOf(books)));
+
+/** How many circuits are in any of some states. @param {string[]} states */
+export function countOf(...states) {
+  const known = JSON.parse(counts.value);
+  return states.reduce((sum, state) => sum + (known[state] ?? 0), 0);
+}
+
 export function Strip() {
-  const now = store.now.value ?? {};
-  const books = booksOf(now.books);
+  const books = JSON.parse(balance.value);
   return html`<header class="strip">
     <div class="brand"><${Logo} /><h1>Digital Grid</h1><${Network} /></div>
     <div class="key-figures">
-      <${Figure} name="Delivered" tip="Reserved at sinks of circuits that are active">${power(now.delivered_w)}<//>
-      <${Figure} name="Injected">${power(now.injected_w)}<//>
-      <${Figure} name="Loss" aside=${power(now.loss_w)}>${now.injected_w ? percent(now.loss_w / now.injected_w) : "–"}<//>
+      <${Figure} name="Delivered" tip="Reserved at sinks of circuits that are active">${delivered}<//>
+      <${Figure} name="Injected">${injected}<//>
+      <${Figure} name="Loss" aside=${lost}>${share}<//>
       <${Circuits} />
       <${Figure} name="Books"><span class=${`tone-${books.tone}`}>${books.word}</span>${books.aside && html` <small class="books-aside">${books.aside}</small>`}<//>
       <${Leader} />
@@ -42,7 +54,7 @@ function Logo() {
 function Network() {
   const { network, name, emulation } = store.daemon.value ?? {};
   const title = network || name;
-  const waiting = Object.entries(store.now.value?.circuits ?? {}).reduce((sum, [state, count]) => sum + (fateOf(stateName(state)) === "waiting" ? count : 0), 0);
+  const waiting = countOf("WAITING", "FAILED");
   // What a tab in the background shows.
   useEffect(() => {
     document.title = [waiting && `▲ ${waiting} waiting`, title, "Digital Grid"].filter(Boolean).join(" · ");
@@ -59,13 +71,11 @@ const SHOWN = ["FAILED", "WAITING", "DEGRADED", "REROUTING", "STAGING"];
 
 /** How many stand, and of those that do not deliver how many in which state. */
 function Circuits() {
-  const counts = {};
-  for (const [state, count] of Object.entries(store.now.value?.circuits ?? {})) counts[stateName(state)] = count;
-  const shown = SHOWN.filter((state) => counts[state] || state === "WAITING" || state === "REROUTING");
-  return html`<div class="key-figure"><span class="name">Circuits</span><span class="value">${(counts.ACTIVE ?? 0).toLocaleString("en")}
+  const shown = SHOWN.filter((state) => countOf(state) || state === "WAITING" || state === "REROUTING");
+  return html`<div class="key-figure"><span class="name">Circuits</span><span class="value">${countOf("ACTIVE").toLocaleString("en")}
     ${shown.map((state) => {
       const { glyph, word, tone } = stateOf(state);
-      const count = counts[state] ?? 0;
+      const count = countOf(state);
       return html`<button class=${`count-of ${count ? `tone-${tone}` : "none"}`} key=${state} title=${`${count} ${word}`} aria-label=${`${count} circuits ${word}`}
         onClick=${() => { showList("circuits"); go({ params: { q: `state:${word}` } }, true); }}><${Glyph} name=${glyph} />${count}</button>`;
     })}</span></div>`;
@@ -74,9 +84,8 @@ function Circuits() {
 /** What the energy books say. @param {any} books */
 export function booksOf(books) {
   if (!books) return { word: "not read", tone: "muted", aside: "" };
-  const off = books.imbalance_mj ?? 0;
-  const lost = books.lost_in_transit_mj ?? 0;
-  if (off || lost) return { word: "off", tone: "alarm", aside: energy(off || lost) };
+  const offMj = books.imbalance_mj || books.lost_in_transit_mj;
+  if (offMj) return { word: "off", tone: "alarm", aside: energy(offMj) };
   return { word: "balanced", tone: "ok", aside: "to the mJ" };
 }
 
@@ -85,19 +94,25 @@ function Leader() {
   if (!daemon) return html`<${Figure} name="Leader">–<//>`;
   const standby = daemon.role === "standby";
   return html`<${Figure} name="Leader" aside=${[daemon.term && `term ${daemon.term}`, standby && "this one stands by"].filter(Boolean).join(" · ")}>
-    ${standby ? (daemon.leader_name ?? daemon.leader ?? "being elected") : (daemon.leader_name ?? daemon.name ?? "this controller")}<//>`;
+    ${daemon.leader_name ?? (standby ? daemon.leader ?? "being elected" : daemon.name ?? "this controller")}<//>`;
 }
-
-const ticking = signal(0);
 
 /** How old all that is shown is. */
 function Age() {
-  useEffect(() => {
-    const timer = setInterval(() => { ticking.value += 1; }, 500);
-    return () => clearInterval(timer);
-  }, []);
   const { state } = store.connection.value;
-  const ageMs = ticking.value >= 0 && store.heardMs ? Date.now() - store.heardMs : Infinity;
+  const [, tick] = useState(0);
+  useEffect(() => {
+    let timer = 0;
+    // As long as words come in time, it is drawn once.
+    const look = () => {
+      const leftMs = state === "live" ? store.heardMs + OLD_MS - Date.now() : 0;
+      tick(leftMs > 0 ? 0 : Date.now());
+      timer = setTimeout(look, Math.max(500, leftMs));
+    };
+    look();
+    return () => clearTimeout(timer);
+  }, [state]);
+  const ageMs = store.heardMs ? Date.now() - store.heardMs : Infinity;
   const syncing = store.syncing.value;
   const old = state !== "live" || ageMs > OLD_MS || syncing;
   const text = !store.heardMs ? "connecting" : syncing && ageMs < OLD_MS ? "catching up" : old ? `${duration(ageMs)} old` : "live";

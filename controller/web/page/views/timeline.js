@@ -2,15 +2,16 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { go, route } from "../route.js";
-import { store } from "../store.js";
+import { said, store } from "../store.js";
 import { cursorMs, theme } from "../view_state.js";
 import { clock, percent, power } from "../words.js";
 import { subjectOf } from "./events.js";
+import { delivered, lost } from "./strip.js";
 
 const SPANS = [["5", "5 min"], ["15", "15 min"]];
 const STEP_MS = 5000;
 // While nothing happens and nobody points: a second is three pixels.
-const REPAINT_MS = 3000;
+const step = said((now) => Math.floor(now.at_unix_ms / 3000));
 // Where the chart begins and ends within its canvas.
 const EDGE = { left: 8, right: 8, top: 16, bottom: 18 };
 
@@ -19,17 +20,13 @@ export function Timeline() {
   const size = useSize(canvas);
   const [pointedMs, setPointed] = useState(0);
   const spanMs = (route.value.params.span === "15" ? 15 : 5) * 60000;
-  const now = store.now.value;
-  const endMs = now?.at_unix_ms ?? Date.now();
+  [step, delivered, lost, theme, store.history.version].map((each) => each.value);
+  const endMs = store.now.peek()?.at_unix_ms ?? Date.now();
   const range = { from: endMs - spanMs, to: endMs };
   const marks = store.marks.value.filter((mark) => mark.at_unix_ms >= range.from);
   const shownMs = pointedMs || cursorMs.value;
-  const painted = useRef({ key: "", atMs: 0 });
   useEffect(() => {
-    const key = [size.width, size.height, spanMs, marks.at(-1)?.n, shownMs, theme.value.ground, store.history.seconds.length > 1].join();
-    if (!size.width || (key === painted.current.key && endMs - painted.current.atMs < REPAINT_MS)) return;
-    painted.current = { key, atMs: endMs };
-    paint(canvas.current, size, range, marks, shownMs);
+    if (size.width) paint(canvas.current, size, range, marks, shownMs);
   });
   const timeAt = (event) => {
     const box = canvas.current.getBoundingClientRect();
@@ -38,11 +35,11 @@ export function Timeline() {
   };
   const setCursor = (ms) => go({ params: { at: ms >= endMs - 1000 ? "" : String(Math.round(Math.max(range.from, ms))) } }, true);
   const keyed = (event) => {
-    const step = { ArrowLeft: -STEP_MS, ArrowRight: STEP_MS, PageUp: -12 * STEP_MS, PageDown: 12 * STEP_MS, Home: -spanMs, End: spanMs }[event.key];
-    if (!step) return;
+    const byMs = { ArrowLeft: -STEP_MS, ArrowRight: STEP_MS, PageUp: -12 * STEP_MS, PageDown: 12 * STEP_MS, Home: -spanMs, End: spanMs }[event.key];
+    if (!byMs) return;
     event.preventDefault();
     event.stopPropagation();
-    setCursor((cursorMs.value || endMs) + step);
+    setCursor((cursorMs.value || endMs) + byMs);
   };
   const at = store.history.secondAt(shownMs || endMs);
   const near = marks.filter((mark) => shownMs && Math.abs(mark.at_unix_ms - shownMs) < spanMs / 90);
