@@ -31,7 +31,7 @@ _LEAST_S = 0.5
 def top(settings: Settings) -> None:
     """Shows the network live: totals, lines by load, routers that are late, circuits worst first.
 
-    / filters, s sorts, ? shows all keys, q leaves.
+    / filters, s sorts, x shows a tree of sources, circuits and hops, ? shows all keys, q leaves.
     """
     if settings.output is not Format.TABLE:
         raise click.UsageError("top is for people; programs read `dgctl watch -o json`")

@@ -1,4 +1,4 @@
-"""What ``dgctl top`` shows: totals, lines by load, routers that are late or gone, and circuits worst first."""
+"""What ``dgctl top`` shows: totals, lines by load, routers that are late or gone, circuits worst first; or a tree."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from os import terminal_size
 
 from dgctl.circuit_tables import CIRCUITS, ENDED, STATE_STYLES, state_name
 from dgctl.listing import ListingError, View
+from dgctl.top_tree import Tree
 from dgctl.topology_tables import LINKS, ROUTERS, used
 from digitalgrid.columns import Line, Part, Styled
 from digitalgrid.units import format_fraction, format_power
@@ -27,7 +28,8 @@ HELP = (
     "/          show only circuits with a word: state=waiting, power>2MW, sink~mill, or any text; empty: all",
     "s          sort circuits by the next column: who needs somebody, power, loss, missing, lost, sink, id",
     "r          the other way round",
-    "up, down   go through the circuits (k, j; page up, page down)",
+    "x          a tree: each source, its circuits, and the lines of their ways; and back",
+    "up, down   go through the rows (k, j; page up, page down)",
     "escape     back to all circuits, worst first",
     "?          these lines, and back",
 )
@@ -72,6 +74,7 @@ class Look:
         self._typed: str | None = None
         self._complaint = ""
         self._help = False
+        self._as_tree = False
         self._first = 0
         self._page = 1
         self._circuits = self._view()
@@ -92,9 +95,11 @@ class Look:
                 self._sort = (self._sort + 1) % len(SORTS)
             case "r":
                 self._reversed = not self._reversed
+            case "x":
+                self._as_tree, self._help = not self._as_tree, False
             case "escape":
                 self._sort, self._reversed, self._filter, self._complaint = 0, False, "", ""
-                self._help = False
+                self._help = self._as_tree = False
             case _:
                 self._move(key)
                 return True
@@ -110,21 +115,24 @@ class Look:
             return
         yield ""
         left = size.lines - 5
+        circuits = self._circuits.rows(known.circuits.values())
+        if self._as_tree:
+            tree = Tree(circuits, known.topology, with_idle=not self._filter)
+            shown = self._shown(len(tree), left)
+            yield tree.table(shown, self._title(len(circuits), len(known.circuits)))
+            return
         for part, height in self._small_tables(known, size):
             yield part
             yield ""
             left -= height + 1
-        circuits = self._circuits.rows(known.circuits.values())
-        self._page = max(1, left - 2)
-        self._first = max(0, min(self._first, len(circuits) - self._page))
-        shown = circuits[self._first : self._first + self._page]
-        yield self._circuits.table(shown, self._title(len(circuits), len(known.circuits)))
+        shown = self._shown(len(circuits), left)
+        yield self._circuits.table(circuits[shown], self._title(len(circuits), len(known.circuits)))
 
     def status(self) -> str:
         """The last line."""
         if self._typed is not None:
             return f"/{self._typed}_"
-        return self._complaint or "q leave  / filter  s sort  r reverse  ? keys"
+        return self._complaint or "q leave  / filter  s sort  r reverse  x tree  ? keys"
 
     def _view(self) -> View[pb.Circuit]:
         sort = SORTS[self._sort]
@@ -153,6 +161,12 @@ class Look:
         steps = {"up": -1, "k": -1, "down": 1, "j": 1}
         pages = {"page up": -self._page, "page down": self._page}
         self._first = max(0, self._first + steps.get(key, pages.get(key, 0)))
+
+    def _shown(self, count: int, left: int) -> slice:
+        """Which of so many rows stand on what is left of the screen, below a title and a head."""
+        self._page = max(1, left - 2)
+        self._first = max(0, min(self._first, count - self._page))
+        return slice(self._first, self._first + self._page)
 
     def _title(self, count: int, all_of_them: int) -> str:
         by = SORTS[self._sort].lstrip("-") or "who needs somebody"

@@ -21,6 +21,7 @@ from google.protobuf.json_format import Parse
 from dgctl import main
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
+from tests.support.answers import TOPOLOGY
 from tests.support.patience import PATIENCE_S
 
 LINKS = [
@@ -229,6 +230,30 @@ def test_top_shows_what_the_feeds_tell_and_obeys_keys(controller: Any, make_circ
         read_until(terminal, b"\x1b[?1049l")
         assert top.wait(PATIENCE_S) == 0
         changed.set()
+        left.set()
+
+
+def test_top_shows_a_tree_of_what_hangs_on_a_source_and_filters_it(
+    controller: Any, make_circuit: Any
+) -> None:
+    left = threading.Event()
+
+    def topologies() -> Iterator[pb.WatchTopologyResponse]:
+        yield pb.WatchTopologyResponse(topology=TOPOLOGY)
+        left.wait(PATIENCE_S)
+
+    controller.answers["WatchCircuits"] = forty_circuits(make_circuit, left)
+    controller.answers["WatchTopology"] = topologies()
+    with on_terminal(controller, "top") as (terminal, top):
+        read_until(terminal, b"x tree")
+        os.write(terminal, b"x")
+        shown = read_until(terminal, b"over r1-r3")
+        assert b"pv1 at r1" in shown and b"33.67 %" in shown
+        os.write(terminal, b"/id=40\n")
+        read_until(terminal, b"40 to town")
+        os.write(terminal, b"xq")
+        read_until(terminal, b"\x1b[?1049l")
+        assert top.wait(PATIENCE_S) == 0
         left.set()
 
 

@@ -113,7 +113,7 @@ def test_the_keys_are_shown_and_q_leaves() -> None:
     assert look.press("q") is False
 
 
-KEYS = ["s", "r", "/", "?", "escape", "\r", "up", "down", "page down", "x", "=", "1", "\x7f", ""]
+KEYS = ["s", "r", "x", "/", "?", "escape", "\r", "up", "down", "page down", "=", "1", "\x7f", ""]
 
 
 @given(st.lists(st.sampled_from(KEYS), max_size=30), st.integers(1, 40))
