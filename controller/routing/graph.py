@@ -45,9 +45,9 @@ class PowerGraph:
         self.node_count = len(self.efficiency)
         self.arc_count = len(self.tail)
         self._check()
-        self.start = _row_starts(self.head, self.node_count)
+        self.start = row_starts(self.head, self.node_count)
         self.leaving = np.argsort(self.tail, kind="stable").astype(np.int32)
-        self.leaving_start = _row_starts(self.tail, self.node_count)
+        self.leaving_start = row_starts(self.tail, self.node_count)
         self.twin = _twins(self.link)
         self.load_a = np.zeros(self.arc_count)
         self.headroom_a = self.ampacity_a.copy()
@@ -149,7 +149,7 @@ def _floats(values: npt.ArrayLike) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _row_starts(row_of: Ints, rows: int) -> Ints:
+def row_starts(row_of: Ints, rows: int) -> Ints:
     starts = np.zeros(rows + 1, dtype=np.int32)
     np.cumsum(np.bincount(row_of, minlength=rows), out=starts[1:])
     return starts

@@ -59,8 +59,8 @@ def wh_below(watts: float, length_ns: int) -> Wh:
     """Whole Wh of a constant power over an interval, rounded down but for what is a whole one to the last digits."""
     energy = watts * length_ns / NS_PER_HOUR
     nearest = round(energy)
-    return Wh(nearest if abs(energy - nearest) <= _AS_GOOD_AS * max(1.0, energy) else int(energy))
+    return Wh(nearest if abs(energy - nearest) <= AS_GOOD_AS * max(1.0, energy) else int(energy))
 
 
 # Share of an energy that sums of floats may be off by.
-_AS_GOOD_AS = 1e-9
+AS_GOOD_AS = 1e-9

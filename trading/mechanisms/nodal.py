@@ -8,22 +8,24 @@ less the conversion; what is between them is losses, tolls and what full lines a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from controller.routing.dispatch import (
+    Circuits,
     Dispatch,
     DispatchProblem,
-    PlannedCircuit,
-    decompose,
+    circuits_of,
     dispatch,
 )
 from controller.routing.dispatch.flood import flooded
 from controller.routing.graph import Floats, Ints, PowerGraph
+from digitalgrid.units import NS_PER_HOUR
 from trading.core.orders import ANY_WAY, PPM, Order, Side
-from trading.core.units import MicroPerKwh, Wh, power_w, wh_below
+from trading.core.units import AS_GOOD_AS, MicroPerKwh, Wh
 from trading.mechanisms.mechanism import (
     INTERFACE_VERSION,
     Clearing,
@@ -47,6 +49,7 @@ _AT_LIMIT = 1e-6
 _MOST_TIE_BREAK = 1e-5
 # Of money per MWh: the dispatch prices losses by 3 millionths of a usual cost, so that nothing is wasted.
 _TIES = 1e-3
+_SEQ = attrgetter("seq")
 
 
 class NodalAuction:
@@ -55,7 +58,7 @@ class NodalAuction:
     interface_version = INTERFACE_VERSION
 
     def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
-        by_seq = sorted(orders, key=lambda order: order.seq)
+        by_seq = sorted(orders, key=_SEQ)
         out = {
             o.seq: MarketReason.METER_GONE for o in by_seq if o.meter_id not in network.router_of
         }
@@ -76,7 +79,7 @@ class NodalAuction:
             for o in by_seq
             if o.seq not in kept
         ]
-        unmatched = sorted((*clearing.unmatched, *left_out), key=lambda each: each.seq)
+        unmatched = sorted((*clearing.unmatched, *left_out), key=_SEQ)
         return msgspec.structs.replace(clearing, unmatched=tuple(unmatched))
 
 
@@ -92,7 +95,7 @@ def _short_of_least(orders: Sequence[Order], clearing: Clearing) -> list[int]:
 def _cleared(orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
     """Of orders whose meters are all there, whatever they take at least."""
     book = _Book.of(orders, network)
-    if not (book.bids and book.asks):
+    if book is None:
         return _nothing(orders, MarketReason.ONE_SIDED, seed)
     answer = dispatch(book.problem)
     if answer.status == "not converged":
@@ -100,18 +103,13 @@ def _cleared(orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clea
     allocation = _Allocation(book, answer)
     rounded = _Rounding(allocation, network)
     matches = tuple(rounded.matches())
-    reasons = rounded.reasons()
-    unmatched = [
-        Unmatched(order.seq, Wh(rest), reasons[order.seq])
-        for order in orders
-        if (rest := order.wh - rounded.got[order.seq])
-    ]
+    unmatched = rounded.unmatched()
     # Else it is not known to be the best: power had to be curtailed that would pay to be used, the solver could not
     # have the last digits, or a converter may be full, whose worth no price of a router tells.
     is_proven = answer.exact and answer.status == "optimal" and not network.graph.through_w
     certificate = allocation.certificate() if is_proven else None
     prices = rounded.prices() if matches else ()
-    return Clearing(matches, prices, tuple(unmatched), certificate, seed, is_path_priced=True)
+    return Clearing(matches, prices, unmatched, certificate, seed, is_path_priced=True)
 
 
 def _nothing(orders: Sequence[Order], reason: MarketReason, seed: int) -> Clearing:
@@ -131,9 +129,13 @@ class _Book:
     problem: DispatchProblem
 
     @classmethod
-    def of(cls, orders: Sequence[Order], network: MarketNetwork) -> "_Book":
-        bids = [order for order in orders if order.side is Side.BUY]
-        asks = [order for order in orders if order.side is Side.SELL]
+    def of(cls, orders: Sequence[Order], network: MarketNetwork) -> "_Book | None":
+        """None where one side is missing."""
+        buy = Side.BUY
+        bids = [order for order in orders if order.side is buy]
+        asks = [order for order in orders if order.side is not buy]
+        if not (bids and asks):
+            return None
         bid_node, wanted_w, worth = _columns(bids, network)
         ask_node, offered_w, cost = _columns(asks, network)
         efficiency = network.graph.efficiency[bid_node]
@@ -150,11 +152,16 @@ class _Book:
 
 
 def _columns(orders: Sequence[Order], network: MarketNetwork) -> tuple[Ints, Floats, Floats]:
-    router_of = network.router_of
+    router_of, length_ns = network.router_of, _length_ns(orders)
     node = np.array([router_of[order.meter_id] for order in orders], dtype=np.int32)
-    watts = np.array([power_w(o.wh, o.interval.length_ns) for o in orders], dtype=np.float64)
+    energy_wh = np.array([order.wh for order in orders], dtype=np.float64)
     price = np.array([order.limit for order in orders], dtype=np.float64) / _MICRO_PER_KWH
-    return node, watts, price
+    return node, energy_wh * NS_PER_HOUR / length_ns, price
+
+
+def _length_ns(orders: Sequence[Order]) -> int:
+    """Of the one interval that all are for."""
+    return orders[0].interval.length_ns
 
 
 class _Allocation:
@@ -177,10 +184,10 @@ class _Allocation:
             source_carbon_kg_per_mwh=problem.source_carbon_kg_per_mwh[:count],
         )
 
-    def circuits(self) -> tuple[PlannedCircuit, ...]:
+    def circuits(self) -> Circuits:
         """In the order in which they are to be admitted."""
         real = replace(self.answer, generated_w=self.generated_w, served_w=self.delivered_w)
-        return decompose(self._real, real)
+        return circuits_of(self._real, real)
 
     def certificate(self) -> NodalPrices:
         book = self.book
@@ -214,31 +221,51 @@ class _Rounding:
     """
 
     def __init__(self, allocation: _Allocation, network: MarketNetwork) -> None:
+        book = allocation.book
         self._allocation = allocation
         self._network = network
-        self.got = {o.seq: 0 for o in (*allocation.book.bids, *allocation.book.asks)}
-        # By ask: millionths of Wh that its matches need together.
-        self._needed: dict[int, int] = {}
-        orders = (*allocation.book.bids, *allocation.book.asks)
+        # By bid and by ask, what is taken; by ask, the millionths of Wh that its matches need together.
+        self._bought = [0] * len(book.bids)
+        self._sold = [0] * len(book.asks)
+        self._needed = [0] * len(book.asks)
         self._dropped: dict[int, MarketReason] = {}
-        self._particular = {o.seq: o.constraints for o in orders if o.constraints is not ANY_WAY}
+        self._particular = {
+            order.seq: order.constraints
+            for orders in (book.bids, book.asks)
+            for order in orders
+            if order.constraints is not ANY_WAY
+        }
         self._price = allocation.price_per_mwh * _MICRO_PER_KWH
-        self._link_id_of = [network.link_ids[link] for link in network.graph.link.tolist()]
 
     def matches(self) -> Iterator[Match]:
-        book, got = self._allocation.book, self.got
+        book, bought, sold = self._allocation.book, self._bought, self._sold
         circuits = self._allocation.circuits()
-        for circuit, wh, injected_ppm, at_load, fair in self._figures(circuits):
-            buy, sell = book.bids[circuit.load], book.asks[circuit.source]
-            wh = min(wh, buy.wh - got[buy.seq])
+        problem, link_ids, router_ids = (
+            book.problem,
+            self._network.link_ids,
+            self._network.router_ids,
+        )
+        links = [link_ids[link] for link in problem.graph.link[circuits.arc].tolist()]
+        ends = circuits.start.tolist()
+        for number, (load, source, wh, injected_ppm, at_load, fair) in enumerate(
+            self._figures(circuits)
+        ):
+            buy, sell = book.bids[load], book.asks[source]
+            if wh > buy.wh - bought[load]:
+                wh = Wh(buy.wh - bought[load])
             if wh <= 0:
                 continue
             # What a seller's limit comes to at the delivery point; prices of routers, in whole numbers, may be just
             # below. What the buyer pays is never less, nor more than his limit.
-            least = -(-sell.limit * injected_ppm // PPM)
+            least = MicroPerKwh(-(-sell.limit * injected_ppm // PPM))
             buyer_price = min(buy.limit, max(at_load, least))
             seller_price = max(least, min(fair, buyer_price))
-            reason = self._unfit(circuit, buy, sell, injected_ppm)
+            path = tuple(links[ends[number] : ends[number + 1]])
+            reason = self._kept_apart(buy, sell)
+            if reason is None and self._particular:
+                nodes = problem.graph.tail[circuits.arcs(number)].tolist()
+                ids = {*path, *(router_ids[node] for node in (*nodes, problem.load_node[load]))}
+                reason = self._unwanted(buy, sell, ids, injected_ppm)
             if reason is None and buyer_price < seller_price:
                 # What both could gain is less than what is lost by whole prices.
                 reason = MarketReason.AT_MARGIN
@@ -246,57 +273,48 @@ class _Rounding:
                 for order in (buy, sell):
                     self._dropped.setdefault(order.seq, reason)
                 continue
-            injected_wh = self._injected_wh(sell, wh * injected_ppm)
-            got[buy.seq] += wh
-            got[sell.seq] += injected_wh
+            # What counts of an ask: its matches together are rounded up, not each by itself.
+            needed = self._needed[source] + wh * injected_ppm
+            injected_wh = Wh(min(-(-needed // PPM), sell.wh) - sold[source])
+            self._needed[source] = needed
+            bought[load] += wh
+            sold[source] += injected_wh
             yield Match(
-                buy.seq,
-                sell.seq,
-                Wh(wh),
-                MicroPerKwh(buyer_price),
-                MicroPerKwh(seller_price),
-                injected_wh,
-                injected_ppm,
-                tuple([self._link_id_of[arc] for arc in circuit.arcs]),
+                buy.seq, sell.seq, wh, buyer_price, seller_price, injected_wh, injected_ppm, path
             )
 
     def _figures(
-        self, circuits: Sequence[PlannedCircuit]
-    ) -> Iterator[tuple[PlannedCircuit, int, int, int, int]]:
-        """Of each circuit: whole Wh, millionths to be injected, the buyer's price, and the seller's, delivered."""
-        length_ns = self._allocation.book.bids[0].interval.length_ns
-        delivered_w = np.array([circuit.delivered_w for circuit in circuits], dtype=np.float64)
-        injected_w = np.array([circuit.injected_w for circuit in circuits], dtype=np.float64)
-        first = np.array([circuit.nodes[0] for circuit in circuits], dtype=np.intp)
-        last = np.array([circuit.nodes[-1] for circuit in circuits], dtype=np.intp)
-        ratio = injected_w / delivered_w
+        self, circuits: Circuits
+    ) -> Iterator[tuple[int, int, Wh, int, MicroPerKwh, MicroPerKwh]]:
+        """Of each circuit: its load and source, whole Wh, millionths to be injected, the buyer's price, and the
+        seller's, delivered.
+        """
+        book, efficiency = self._allocation.book, self._network.graph.efficiency
+        first = book.problem.source_node[circuits.source]
+        last = book.problem.load_node[circuits.load]
+        ratio = circuits.injected_w / circuits.delivered_w
         columns = (
+            circuits.load,
+            circuits.source,
+            _wh_below(circuits.delivered_w, _length_ns(book.bids)),
             np.ceil(PPM * ratio),
             np.rint(self._price[last]),
-            np.ceil(self._price[first] * self._network.graph.efficiency[first] * ratio),
+            np.ceil(self._price[first] * efficiency[first] * ratio),
         )
-        whole = (column.astype(np.int64).tolist() for column in columns)
-        energy = [wh_below(watts, length_ns) for watts in delivered_w.tolist()]
-        return zip(circuits, energy, *whole, strict=True)
+        return zip(*(column.astype(np.int64).tolist() for column in columns), strict=True)
 
-    def _injected_wh(self, sell: Order, micro_wh: int) -> Wh:
-        """What counts of an ask: its matches together are rounded up, not each by itself."""
-        needed = self._needed.get(sell.seq, 0) + micro_wh
-        self._needed[sell.seq] = needed
-        return Wh(min(-(-needed // PPM), sell.wh) - self.got[sell.seq])
-
-    def _unfit(
-        self, circuit: PlannedCircuit, buy: Order, sell: Order, injected_ppm: int
-    ) -> MarketReason | None:
+    def _kept_apart(self, buy: Order, sell: Order) -> MarketReason | None:
         if buy.party == sell.party:
             return MarketReason.SELF_TRADE
-        if (buy.seq, sell.seq) in self._network.barred:
-            return MarketReason.BARRED
+        return MarketReason.BARRED if (buy.seq, sell.seq) in self._network.barred else None
+
+    def _unwanted(
+        self, buy: Order, sell: Order, ids: set[str], injected_ppm: int
+    ) -> MarketReason | None:
+        """Why one of both does not want a circuit over these routers and links, or one that loses so much."""
         for seq in (buy.seq, sell.seq):
             if seq in self._particular:
                 constraints = self._particular[seq]
-                ids = {self._link_id_of[arc] for arc in circuit.arcs}
-                ids |= {self._network.router_ids[node] for node in circuit.nodes}
                 if not ids.isdisjoint(constraints.avoid_ids):
                     return MarketReason.AVOIDED
                 most_ppm = constraints.max_loss_ppm
@@ -307,16 +325,26 @@ class _Rounding:
 
     def prices(self) -> tuple[Price, ...]:
         """At the routers where somebody of this market is."""
-        book = self._allocation.book
-        nodes = {*book.problem.load_node.tolist(), *book.problem.source_node.tolist()}
-        price = np.rint(self._price).astype(np.int64).tolist()
+        ids, nodes = self._network.router_ids, np.unique(self._allocation.book.problem.source_node)
+        price = np.rint(self._price[nodes]).astype(np.int64).tolist()
         return tuple(
-            Price(self._network.router_ids[node], MicroPerKwh(price[node]))
-            for node in sorted(nodes)
+            Price(ids[node], each) for node, each in zip(nodes.tolist(), price, strict=True)
         )
 
-    def reasons(self) -> dict[int, MarketReason]:
-        """Why orders have not got all, by seq."""
+    def unmatched(self) -> tuple[Unmatched, ...]:
+        """What orders have not got, and why."""
+        book, dropped = self._allocation.book, self._dropped
+        left = [
+            Unmatched(order.seq, Wh(order.wh - taken), dropped.get(order.seq, _WHY[number]))
+            for order, taken, number in zip(
+                (*book.asks, *book.bids), (*self._sold, *self._bought), self._why(), strict=True
+            )
+            if taken < order.wh
+        ]
+        return tuple(sorted(left, key=_SEQ))
+
+    def _why(self) -> list[int]:
+        """Why orders have not got all, asks first, as ``_WHY`` has it."""
         book = self._allocation.book
         graph, price = book.problem.graph, self._allocation.price_per_mwh
         count = len(book.asks)
@@ -331,9 +359,17 @@ class _Rounding:
         why = np.where(outside > 0, 0, 1)
         why[np.abs(outside) <= _TIES + _TIES * np.abs(at_order)] = 2
         why[~has_route] = 3
-        seqs = [order.seq for order in (*book.asks, *book.bids)]
-        found = {seq: _WHY[number] for seq, number in zip(seqs, why.tolist(), strict=True)}
-        return found | self._dropped
+        numbers: list[int] = why.tolist()
+        return numbers
+
+
+def _wh_below(watts: Floats, length_ns: int) -> Floats:
+    """:func:`trading.core.units.wh_below` of many."""
+    energy = watts * length_ns / NS_PER_HOUR
+    nearest = np.rint(energy)
+    is_whole = np.abs(energy - nearest) <= AS_GOOD_AS * np.maximum(1.0, energy)
+    whole: Floats = np.where(is_whole, nearest, np.floor(energy))
+    return whole
 
 
 _WHY = (

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from controller.routing.compiled import compiled_numeric
 from controller.routing.dispatch.newton import Network, Point
-from controller.routing.graph import Floats, Ints
+from controller.routing.graph import Floats, Ints, row_starts
 
 # Of a router's supply; what is less needs no line.
 _ROUNDING = 1e-9
@@ -76,9 +76,7 @@ def _cancel_opposite(network: Network, flow: Floats) -> None:
 
 
 def _rows(row_of: Ints, rows: int) -> tuple[Ints, Ints]:
-    start = np.zeros(rows + 1, dtype=np.int32)
-    np.cumsum(np.bincount(row_of, minlength=rows), out=start[1:])
-    return start, np.argsort(row_of, kind="stable").astype(np.int32)
+    return row_starts(row_of, rows), np.argsort(row_of, kind="stable").astype(np.int32)
 
 
 @compiled_numeric
@@ -86,14 +84,12 @@ def _cancel_cycles(
     tail: Ints, head: Ints, start: Ints, into: Ints, flow: Floats, order: Ints
 ) -> None:
     """Leave flows that nowhere come back to where they were, and all routers in ``order``, sinks first."""
-    while not _sinks_first(tail, head, start, into, flow, order):
+    while not sinks_first(tail, head, start, into, flow, order):
         _cancel_cycle(tail, start, into, flow, order)
 
 
 @compiled_numeric
-def _sinks_first(
-    tail: Ints, head: Ints, start: Ints, into: Ints, flow: Floats, order: Ints
-) -> bool:
+def sinks_first(tail: Ints, head: Ints, start: Ints, into: Ints, flow: Floats, order: Ints) -> bool:
     """Fills ``order`` so that power flows from later to earlier routers; -1 for those on or above a cycle."""
     leaving = np.zeros(len(order), dtype=np.int32)
     for k in range(len(flow)):
