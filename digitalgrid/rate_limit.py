@@ -23,7 +23,8 @@ class TokenBucket:
 
     def take(self, now_ns: int, cost: float = 1) -> bool:
         """Whether one more is within the limit; if so it counts. What costs more than a token lets the next wait."""
-        self._fill(now_ns)
+        if now_ns != self._filled_ns:
+            self._fill(now_ns)
         if self._tokens < 1:
             return False
         self._tokens -= cost
@@ -35,13 +36,12 @@ class TokenBucket:
 
     def wait_ns(self, now_ns: int) -> int:
         """How long until :meth:`take` is true again; 0 where it is now."""
-        self._fill(now_ns)
+        if now_ns != self._filled_ns:
+            self._fill(now_ns)
         missing = 1 - self._tokens
         return 0 if missing <= 0 else int(missing / self._rate_per_ns) + 1
 
     def _fill(self, now_ns: int) -> None:
-        if now_ns == self._filled_ns:
-            return
         if self._filled_ns is not None:
             gained = (now_ns - self._filled_ns) * self._rate_per_ns
             self._tokens = min(self._burst, self._tokens + gained)

@@ -30,6 +30,10 @@ class Side(StrEnum):
     SELL = "sell"
 
 
+# To look a member up in its class takes as long as some calls, and of each tender some ten places ask for its side.
+BUY = Side.BUY
+
+
 class TimeInForce(StrEnum):
     """How long an order waits for somebody to trade with; never beyond the gate of its interval."""
 
@@ -44,7 +48,7 @@ class TimeInForce(StrEnum):
         return self in (TimeInForce.GTC, TimeInForce.GTD)
 
 
-class Interval(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class Interval(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """When power flows: from ``start_ns`` on (nanoseconds since 1970), for ``length_ns``."""
 
     start_ns: int
@@ -55,7 +59,7 @@ class Interval(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return self.start_ns + self.length_ns
 
 
-class Constraints(msgspec.Struct, frozen=True):
+class Constraints(msgspec.Struct, frozen=True, gc=False):
     """What the way of the power must keep: millionths of what is injected that may be lost, and ids to keep off."""
 
     max_loss_ppm: int | None = None
@@ -72,7 +76,7 @@ class Constraints(msgspec.Struct, frozen=True):
 ANY_WAY = Constraints()
 
 
-class Tender(msgspec.Struct, frozen=True):
+class Tender(msgspec.Struct, frozen=True, gc=False):
     """What a party asks for. ``limit`` is the most a buyer pays, or the least a seller takes, at the delivery point.
 
     ``order_id`` is the party's own: the same tender under the same id is taken once. ``min_fill_wh``: less at a time is
@@ -100,7 +104,7 @@ class Tender(msgspec.Struct, frozen=True):
         return self.wh if self.tif is TimeInForce.FOK else self.min_fill_wh
 
 
-class Order(Tender, frozen=True, kw_only=True):
+class Order(Tender, frozen=True, kw_only=True, gc=False):
     """A tender that was taken. Of two at one price, the one of lower ``seq`` comes first: never a clock."""
 
     seq: int
@@ -159,29 +163,40 @@ def order_of(tender: Tender, seq: int) -> Order:
 
 
 _FIELDS = len(Tender.__struct_fields__)
+_DATED = TimeInForce.GTD
 
 
 def check_tender(tender: Tender, rules: MarketRules, now_ns: int) -> None:
     """Raises Refused for what no market of these rules could take, whoever sends it."""
     _check_whole(tender)
     _check_size(tender)
-    _check_id(tender.order_id)
+    if not _is_name(tender.order_id, MAX_ID):
+        raise _unfit_id(tender.order_id)
     _check_quantity(tender)
     _check_limit(tender, rules)
     _check_interval(tender.interval, rules, now_ns)
-    _check_expiry(tender, now_ns)
+    if tender.expires_ns is not None or tender.tif is _DATED:
+        _check_expiry(tender, now_ns)
     if tender.constraints is not ANY_WAY:
         _check_constraints(tender.constraints)
 
 
 def _check_whole(tender: Tender) -> None:
     """A float is no money and no energy, whatever it is worth; NaN and infinity are floats too."""
-    _check_number("wh", tender.wh)
-    _check_number("limit", tender.limit)
-    _check_number("min_fill_wh", tender.min_fill_wh)
     interval = tender.interval
-    _check_number("interval.start_ns", interval.start_ns)
-    _check_number("interval.length_ns", interval.length_ns)
+    if not (
+        type(tender.wh) is int
+        and type(tender.limit) is int
+        and type(tender.min_fill_wh) is int
+        and type(interval.start_ns) is int
+        and type(interval.length_ns) is int
+    ):
+        # Which of them is none, is only asked where one is.
+        _check_number("wh", tender.wh)
+        _check_number("limit", tender.limit)
+        _check_number("min_fill_wh", tender.min_fill_wh)
+        _check_number("interval.start_ns", interval.start_ns)
+        _check_number("interval.length_ns", interval.length_ns)
     if tender.expires_ns is not None:
         _check_number("expires_ns", tender.expires_ns)
     if tender.constraints is not ANY_WAY:
@@ -189,7 +204,7 @@ def _check_whole(tender: Tender) -> None:
 
 
 def _check_number(field: str, value: object) -> None:
-    # As :func:`whole` looks at it; there are some of each tender.
+    # As :func:`whole` looks at it.
     if type(value) is not int:
         raise Refused(MarketReason.NOT_A_WHOLE_NUMBER, f"{field} is {value!r}, no integer", field)
 
@@ -215,11 +230,14 @@ def _check_size(tender: Tender) -> None:
             MarketReason.BAD_SIGNATURE,
             f"signature has {len(tender.signature)} bytes; {MAX_SIGNATURE} are the most",
         )
-    if len(tender.tags) > MAX_TAGS:
-        raise Refused(
-            MarketReason.TAGS_UNFIT, f"tags are {len(tender.tags)}; {MAX_TAGS} are the most"
-        )
-    for tag in tender.tags:
+    if tender.tags:
+        _check_tags(tender.tags)
+
+
+def _check_tags(tags: tuple[str, ...]) -> None:
+    if len(tags) > MAX_TAGS:
+        raise Refused(MarketReason.TAGS_UNFIT, f"tags are {len(tags)}; {MAX_TAGS} are the most")
+    for tag in tags:
         if not _is_name(tag, MAX_ID):
             raise Refused(
                 MarketReason.TAGS_UNFIT,
@@ -244,30 +262,28 @@ def _is_name(name: str, most: int) -> bool:
     return 0 < len(name) <= most and name.isprintable()
 
 
-def _check_id(order_id: str) -> None:
-    if not _is_name(order_id, MAX_ID):
-        raise Refused(
-            MarketReason.ORDER_ID_UNFIT,
-            f"order_id is {quoted(order_id)}; it must have 1 to {MAX_ID} printable characters",
-        )
+def _unfit_id(order_id: str) -> Refused:
+    return Refused(
+        MarketReason.ORDER_ID_UNFIT,
+        f"order_id is {quoted(order_id)}; it must have 1 to {MAX_ID} printable characters",
+    )
 
 
 def _check_quantity(tender: Tender) -> None:
-    if tender.wh <= 0:
-        raise Refused(
-            MarketReason.QUANTITY_NOT_POSITIVE, f"wh is {tender.wh}; it must be 1 at least"
-        )
-    if tender.wh > MAX_WH:
-        raise Refused(MarketReason.QUANTITY_TOO_LARGE, f"wh is {tender.wh}, above {MAX_WH}")
-    if not 0 <= tender.min_fill_wh <= tender.wh:
+    wh, least_wh = tender.wh, tender.min_fill_wh
+    if wh <= 0:
+        raise Refused(MarketReason.QUANTITY_NOT_POSITIVE, f"wh is {wh}; it must be 1 at least")
+    if wh > MAX_WH:
+        raise Refused(MarketReason.QUANTITY_TOO_LARGE, f"wh is {wh}, above {MAX_WH}")
+    if not 0 <= least_wh <= wh:
         raise Refused(
             MarketReason.MIN_FILL_OUT_OF_RANGE,
-            f"min_fill_wh is {tender.min_fill_wh}; it must lie between 0 and wh, {tender.wh}",
+            f"min_fill_wh is {least_wh}; it must lie between 0 and wh, {wh}",
         )
 
 
 def _check_limit(tender: Tender, rules: MarketRules) -> None:
-    if abs(tender.limit) > MAX_PRICE:
+    if not -MAX_PRICE <= tender.limit <= MAX_PRICE:
         raise Refused(
             MarketReason.PRICE_OUT_OF_RANGE,
             f"limit is {tender.limit}; it must lie between -{MAX_PRICE} and {MAX_PRICE}",
@@ -307,7 +323,7 @@ def _check_interval(interval: Interval, rules: MarketRules, now_ns: int) -> None
 
 
 def _check_expiry(tender: Tender, now_ns: int) -> None:
-    is_dated = tender.tif is TimeInForce.GTD
+    is_dated = tender.tif is _DATED
     if tender.expires_ns is None:
         if is_dated:
             raise Refused(

@@ -10,14 +10,14 @@ from functools import lru_cache
 
 import msgspec
 
-from trading.core.orders import Interval, Meter, Order, Side, Tender
+from trading.core.orders import BUY, Interval, Meter, Order, Side, Tender
 from trading.core.units import Wh, wh_below
 from trading.reasons import MarketReason, Refused
 
 Key = tuple[str, Interval]
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """Of one meter and interval. ``open``: tendered and not matched yet; ``bound``: the part of what is matched that
     nothing undoes any more.
     """
@@ -77,25 +77,24 @@ class Positions:
 
     def most(self, meter: Meter, interval: Interval, side: Side) -> Wh:
         """What the meter can give or take in the interval, by its power, and by the forecast if there is one."""
-        if side is Side.BUY:
+        if side is BUY:
             return _most(meter.max_drawn_w, interval.length_ns)
         registered = _most(meter.max_injected_w, interval.length_ns)
         return min(registered, self._forecasts.get((meter.meter_id, interval), registered))
 
     def tender(self, tender: Tender, meter: Meter) -> None:
         """Counts what is tendered. Raises Refused where the meter could not give or take it."""
-        key = tender.meter_id, tender.interval
-        most = self.most(meter, tender.interval, tender.side)
+        side, key = tender.side, (tender.meter_id, tender.interval)
+        most = self.most(meter, tender.interval, side)
         before = self._rows.get(key, _NONE)
-        is_buy = tender.side is Side.BUY
-        reached = tender.wh + (before.most_drawn if is_buy else before.most_injected)
+        reached = tender.wh + (before.most_drawn if side is BUY else before.most_injected)
         if reached > most:
             raise Refused(
                 MarketReason.POSITION_LIMIT,
                 f"{tender.wh} Wh more would make {reached} Wh of meter {tender.meter_id} in the interval;"
                 f" {most} Wh is the most",
             )
-        self._rows[key] = _with(before, tender.side, 0, tender.wh)
+        self._rows[key] = _with(before, side, 0, tender.wh)
 
     def restore(self, order: Order, open_wh: int, agreed_wh: int, bound_wh: int) -> None:
         """What was counted of an order before; whether its meter may still do so is not asked."""
@@ -131,8 +130,8 @@ class Positions:
     def _change(self, order: Order, wh: int = 0, open_wh: int = 0, bound_wh: int = 0) -> None:
         before = self.of(order.meter_id, order.interval)
         after = _with(before, order.side, wh, open_wh, bound_wh)
-        agreed = after.bought if order.side is Side.BUY else after.sold
-        bound = after.bound_bought if order.side is Side.BUY else after.bound_sold
+        agreed = after.bought if order.side is BUY else after.sold
+        bound = after.bound_bought if order.side is BUY else after.bound_sold
         if min(after.open_bought, after.open_sold, agreed - bound) < 0:
             changed = abs(wh or open_wh or bound_wh)
             raise ValueError(
@@ -145,10 +144,9 @@ def _with(
     position: Position, side: Side, wh: int = 0, open_wh: int = 0, bound_wh: int = 0
 ) -> Position:
     # In place of `msgspec.structs.replace`, which is for names.
-    bought, sold, open_bought, open_sold, bound_bought, bound_sold = msgspec.structs.astuple(
-        position
-    )
-    if side is Side.BUY:
+    of = msgspec.structs.astuple(position)
+    bought, sold, open_bought, open_sold, bound_bought, bound_sold = of
+    if side is BUY:
         bought, open_bought, bound_bought = (
             bought + wh,
             open_bought + open_wh,

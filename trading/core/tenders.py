@@ -8,11 +8,11 @@ import msgspec
 from digitalgrid.rate_limit import TokenBucket
 from digitalgrid.units import NS_PER_S
 from trading.core.orders import (
+    BUY,
     Interval,
     MarketRules,
     Meter,
     Order,
-    Side,
     Tender,
     check_nonce,
     check_tender,
@@ -46,7 +46,7 @@ class Standing(msgspec.Struct):
     open_orders: int = 0
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """``is_new`` is False of a tender that was taken before, and is only repeated."""
 
     order: Order
@@ -106,17 +106,18 @@ class Desk:
         if before is not None:
             # An answer that was lost is asked for by the same nonce, or by a newer one.
             if self.is_newer(party, nonce, now_ns):
-                self._spend(self._of_repeats, party, nonce, now_ns)
+                self._spend(self._of_repeats, party, standing, nonce, now_ns)
             return Taken(self._repeated(tender, before), is_new=False)
         _check_nonce(party, nonce, standing, now_ns)
-        self._spend(self._of_tenders, party, nonce, now_ns)
+        self._spend(self._of_tenders, party, standing, nonce, now_ns)
         check_tender(tender, self._rules, now_ns)
         if beside is not None:
             raise _not_alone(tender.interval, beside)
         meter = self._meter_of(tender)
         if meter.public_key:
             _check_registered(tender, registered(meter.public_key))
-        self._check_room(party, standing)
+        if standing.open_orders >= self._rules.orders_per_party:
+            raise _book_full(party, standing)
         if cost > funds:
             raise Refused(
                 MarketReason.FUNDS,
@@ -134,11 +135,12 @@ class Desk:
 
         What is wrong with a nonce is returned: what was done before is answered all the same, and costs nothing.
         """
+        standing = self._standings[party]
         try:
-            _check_nonce(party, nonce, self._standings[party], now_ns)
+            _check_nonce(party, nonce, standing, now_ns)
         except Refused as refused:
             return refused
-        self._spend(self._of_words, party, nonce, now_ns)
+        self._spend(self._of_words, party, standing, nonce, now_ns)
         return None
 
     def use(self, party: str, nonce: int, now_ns: int) -> None:
@@ -197,23 +199,23 @@ class Desk:
                 MarketReason.METER_NOT_YOURS,
                 f"party {tender.party} has no meter {tender.meter_id!r}",
             )
-        if (meter.max_drawn_w if tender.side is Side.BUY else meter.max_injected_w) <= 0.0:
+        if (meter.max_drawn_w if tender.side is BUY else meter.max_injected_w) <= 0.0:
             raise Refused(
                 MarketReason.METER_OTHER_WAY,
                 f"meter {meter.meter_id} cannot {tender.side}: power flows there the other way only",
             )
         return meter
 
-    def _check_room(self, party: str, standing: Standing) -> None:
-        if standing.open_orders >= self._rules.orders_per_party:
-            raise Refused(
-                MarketReason.BOOK_FULL,
-                f"party {party} has {standing.open_orders} open orders, the most there may be",
-            )
-
-    def _spend(self, buckets: dict[str, TokenBucket], party: str, nonce: int, now_ns: int) -> None:
+    def _spend(
+        self,
+        buckets: dict[str, TokenBucket],
+        party: str,
+        standing: Standing,
+        nonce: int,
+        now_ns: int,
+    ) -> None:
         """Of a rate, for a newer nonce, which is used up also where nothing is left."""
-        self._count(party, nonce)
+        standing.nonce = self._used[party] = nonce
         bucket = buckets.get(party)
         if bucket is None:
             bucket = TokenBucket(self._rules.tenders_per_s, self._rules.tender_burst)
@@ -225,18 +227,26 @@ class Desk:
             )
 
 
+def _book_full(party: str, standing: Standing) -> Refused:
+    return Refused(
+        MarketReason.BOOK_FULL,
+        f"party {party} has {standing.open_orders} open orders, the most there may be",
+    )
+
+
 def _check_nonce(party: str, nonce: int, standing: Standing, now_ns: int) -> None:
+    if type(nonce) is int and standing.nonce < nonce <= now_ns + _MAX_NONCE_AHEAD_NS:
+        return
     check_nonce(nonce)
     if nonce > now_ns + _MAX_NONCE_AHEAD_NS:
         raise Refused(
             MarketReason.NONCE_TOO_FAR,
             f"nonce is {nonce}, more than a day above the clock, which is at {now_ns}",
         )
-    if nonce <= standing.nonce:
-        raise Refused(
-            MarketReason.STALE_NONCE,
-            f"nonce is {nonce}; party {party} has used {standing.nonce}",
-        )
+    raise Refused(
+        MarketReason.STALE_NONCE,
+        f"nonce is {nonce}; party {party} has used {standing.nonce}",
+    )
 
 
 def _check_registered(tender: Tender, since_ns: int | None) -> None:
@@ -269,6 +279,7 @@ def most_due(tender: Tender, utility_price: MicroPerKwh = _NO_DEPOSIT) -> Nano:
 
 
 def due_per_wh(tender: Tender, utility_price: MicroPerKwh) -> int:
-    if tender.side is Side.BUY:
-        return max(0, tender.limit)
-    return max(0, max(0, utility_price) - tender.limit)
+    limit = tender.limit
+    if tender.side is BUY:
+        return limit if limit > 0 else 0
+    return max(0, max(0, utility_price) - limit)

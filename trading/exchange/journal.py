@@ -308,8 +308,8 @@ def _places(intervals: Iterable[IntervalRecord]) -> list[tuple[int, int]]:
 # What identifies a row never changes, so that no index does.
 _NEW_RECORD = "DO UPDATE SET record = excluded.record"
 # Rows of one statement: it lets go of the interpreter's lock once, and not once a row, and the loop has it meanwhile.
-# More rows of one would gain little, and other numbers of rows are other statements, each to be prepared.
-_TOGETHER = 32
+# Each other number of rows is a statement to be prepared, so there are few; more rows of one would gain little.
+_TOGETHER = (64, 16, 4, 1)
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -327,11 +327,12 @@ class _Table(msgspec.Struct, frozen=True):
 
 
 def _insert(db: sqlite3.Connection, table: _Table, rows: Sequence[tuple[object, ...]]) -> None:
-    whole = len(rows) - len(rows) % _TOGETHER
-    for first in range(0, whole, _TOGETHER):
-        together = rows[first : first + _TOGETHER]
-        db.execute(table.insert(_TOGETHER), list(chain.from_iterable(together)))
-    db.executemany(table.insert(1), rows[whole:])
+    first = 0
+    for count in _TOGETHER:
+        while len(rows) - first >= count:
+            together = rows[first : first + count]
+            db.execute(table.insert(count), list(chain.from_iterable(together)))
+            first += count
 
 
 def _rows(records: Iterable[Record]) -> Iterator[tuple[_Table, list[tuple[object, ...]]]]:

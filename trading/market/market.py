@@ -54,6 +54,7 @@ class Market:
 
     def __init__(self, settings: MarketSettings, journalled: Journalled = NOTHING) -> None:
         self.settings = settings
+        self._utility_price = settings.tariff.utility_price
         self.positions = Positions()
         self.meters = {meter.meter_id: meter for meter in settings.meters}
         self._desk = Desk(
@@ -323,26 +324,28 @@ class Market:
         money: Mapping[str, Nano],
         registered: Registered,
     ) -> Row:
-        cost = most_due(tender, self.settings.tariff.utility_price)
+        party, interval = tender.party, tender.interval
+        cost = most_due(tender, self._utility_price)
         taken = self._desk.take(
             tender,
             now_ns,
             signature_holds=mandate_holds,
-            funds=Nano(money[tender.party] - self.orders.committed(tender.party)),
+            funds=Nano(money[party] - self.orders.committed(party)),
             cost=cost,
-            beside=self._calendar.beside(tender.interval),
+            beside=self._calendar.beside(interval),
             registered=registered,
         )
         order = taken.order
         if not taken.is_new:
             return self.orders[order.seq]
         row = self.orders.add(order, cost)
-        session = self._calendar.begun(order.interval)
-        session.seqs.append(order.seq)
-        if len(session.seqs) == 1:
+        session = self._calendar.begun(interval)
+        if not session.seqs:
             # Its record names its first order.
             self._changes.session(session)
-        self._set_expiry(order)
+        session.seqs.append(order.seq)
+        if order.expires_ns is not None:
+            self._set_expiry(order)
         if session.book is not None:
             self._dealings.apply(session, session.book.submit(order, now_ns), now_ns)
         return row

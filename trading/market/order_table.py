@@ -13,7 +13,7 @@ from trading.market.levels import Levels
 from trading.market.records import OrderRecord
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     """``away_wh``: the part of what is matched that may still be undone. ``record``: as it is, if that was asked for
     since it changed last.
     """

@@ -14,7 +14,7 @@ from trading.mechanisms.mechanism import Match, Price, Unmatched
 from trading.reasons import MarketReason
 
 
-class OrderRecord(msgspec.Struct, frozen=True, tag=True):
+class OrderRecord(msgspec.Struct, frozen=True, tag=True, gc=False):
     """``open_wh`` waits; ``matched_wh`` is agreed and not undone; ``reason``: why the rest is not, or was not when the
     interval was cleared last. ``closed``: why nothing of it comes back if the network refuses a match; empty where it
     would.

@@ -1,13 +1,12 @@
 """Messages of a market's API from what the market has, and back. Nothing is decided here."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.core.orders import ANY_WAY, Constraints, Interval, Order, Side, Tender, TimeInForce
 from trading.core.settlement import locks_of
 from trading.core.trades import State, Trade
-from trading.core.units import MicroPerKwh, Wh
 from trading.exchange.config import ExchangeConfig, PartyConfig, TariffConfig
 from trading.market.phases import Phase
 from trading.market.records import ClearingRecord, OrderRecord, TradeRecord
@@ -56,9 +55,8 @@ def tenders_from_pb(request: pb.CreateTendersRequest) -> list[Tender | Refused]:
     return read
 
 
-def _tender(
-    message: pb.Tender, party: str, interval: Interval, nonce: int, signature: bytes
-) -> Tender:
+def _tender(message: Any, party: str, interval: Interval, nonce: int, signature: bytes) -> Tender:
+    # Its numbers are whole, as they came: some ten thousand tenders a second are not to be converted one by one.
     side, tif = _SIDES.get(message.side), _TIFS.get(message.time_in_force)
     if side is None:
         raise Refused(MarketReason.SIDE_UNKNOWN, f"side is {message.side}; buy or sell", "side")
@@ -72,14 +70,14 @@ def _tender(
         party=party,
         meter_id=message.meter_id,
         side=side,
-        wh=Wh(message.wh),
-        limit=MicroPerKwh(message.limit_micro_per_kwh),
+        wh=message.wh,
+        limit=message.limit_micro_per_kwh,
         interval=interval,
         tif=tif,
-        min_fill_wh=Wh(message.min_fill_wh),
+        min_fill_wh=message.min_fill_wh,
         expires_ns=message.expires_unix_ns or None,
         constraints=_constraints(message),
-        tags=tuple(message.tags),
+        tags=tuple(tags) if (tags := message.tags) else (),
         nonce=nonce,
         signature=signature,
     )
@@ -106,9 +104,12 @@ def fill_order(message: pb.Order, record: OrderRecord) -> None:
     """All but its tender."""
     order = record.order
     message.seq, message.party = order.seq, order.party
-    message.open_wh, message.matched_wh = record.open_wh, record.matched_wh
-    if not record.open_wh:
+    if record.open_wh:
+        message.open_wh = record.open_wh
+    else:
         message.ended_reason = record.reason
+    if record.matched_wh:
+        message.matched_wh = record.matched_wh
 
 
 def _fill_tender(message: pb.Tender, order: Order) -> None:

@@ -1,6 +1,6 @@
 """MarketService: tenders in; books, clearings, transactions and positions out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from digitalgrid.market.v1 import market_pb2 as pb
@@ -95,10 +95,7 @@ class MarketService(MarketServiceServicer):
                 raise
             # As they would be if each were heard behind what is newer.
             results = [refused] * len(request.tenders)
-        response = pb.CreateTendersResponse()
-        for tender, result in zip(request.tenders, results, strict=True):
-            _add(response, tender, result)
-        return response
+        return _answered(request, results)
 
     async def _results(
         self, party: str, request: pb.CreateTendersRequest
@@ -288,15 +285,19 @@ async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
     return record
 
 
-def _add(
-    response: pb.CreateTendersResponse, tender: pb.Tender, result: OrderRecord | Refused
-) -> None:
+def _answered(
+    request: pb.CreateTendersRequest, results: Iterable[OrderRecord | Refused]
+) -> pb.CreateTendersResponse:
     """In place: messages that are made by themselves would be copied into the answer."""
-    added = response.results.add()
-    if isinstance(result, Refused):
-        added.refusal.CopyFrom(codec.refusal_to_pb(result))
-        return
-    order = added.order
-    codec.fill_order(order, result)
-    # As it came: a repeated one is the same.
-    order.tender.CopyFrom(tender)
+    response = pb.CreateTendersResponse()
+    add = response.results.add
+    for tender, result in zip(request.tenders, results, strict=True):
+        added = add()
+        if isinstance(result, Refused):
+            added.refusal.CopyFrom(codec.refusal_to_pb(result))
+            continue
+        order = added.order
+        codec.fill_order(order, result)
+        # As it came: a repeated one is the same.
+        order.tender.CopyFrom(tender)
+    return response
