@@ -7,9 +7,9 @@ from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.patience import wait_for
 
 
-def circuit(client: PowerClient, sink: str, power_w: float) -> int:
-    """The number of a circuit that has power."""
-    [made] = client.request_power(power_request(sink, power_w)).circuits
+def circuit(client: PowerClient, sink: str, power_w: float, *sources: str) -> int:
+    """The number of a circuit that has power, of any source unless some are named."""
+    [made] = client.request_power(power_request(sink, power_w, source_ids=sources)).circuits
     wait_for(lambda: client.get_circuit(made.circuit_id).state == pb.CIRCUIT_STATE_ACTIVE)
     return made.circuit_id
 

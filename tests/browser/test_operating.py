@@ -2,7 +2,7 @@
 
 import time
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -53,6 +53,19 @@ def test_a_circuit_is_changed_by_keys_alone(
     lines = sorted(each.link_id for each in client.get_circuit(number).links)
     assert page.evaluate(PREVIEWED) == lines
     press_on(page, "Change to 3.00 MW")
+    wait_for(lambda: client.get_circuit(number).power_w == 3e6)
+
+
+def test_a_click_on_what_was_just_typed_does_it(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    number = circuit(client, "load5", 2e6)
+    page = open_page(f"{address}#/circuit/{number}")
+    wait_until_drawn(page)
+    page.keyboard.press("c")
+    page.keyboard.type("3 MW")
+    page.get_by_role("dialog").get_by_role("button", name="Change to 3.00 MW").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     wait_for(lambda: client.get_circuit(number).power_w == 3e6)
 
 
@@ -215,6 +228,111 @@ def test_a_router_is_killed_and_started_again_from_its_card(
     press_on(page, "Restart r7")
     expect(page.locator(".alarm")).to_have_count(0)
     expect(card.locator(".state").first).to_contain_text("connected")
+
+
+def test_a_cloud_takes_a_part_of_a_source_and_what_it_took_is_back_once_it_is_cleared(
+    open_page: Open, address: str, client: PowerClient, options: emulator.EmulationOptions
+) -> None:
+    number = circuit(client, "load3", 4e6, "source1")
+    page = open_page(f"{address}#/source/source1")
+    wait_until_drawn(page)
+    card = page.get_by_role("region", name="source1")
+    card.get_by_role("button", name="Cloud…").click()
+    dialog = page.get_by_role("dialog")
+    come = dialog.get_by_role("button", name="Let it come")
+    expect(dialog).to_contain_text("9.00 MW are left of 15.0 MW")
+    expect(dialog).to_contain_text("nothing is short")
+    dialog.get_by_label("Left").fill("120 %")
+    expect(dialog).to_contain_text("What is left is a share, such as 60 %.")
+    expect(come).to_be_disabled()
+    dialog.get_by_label("Left").fill("10 %")
+    expect(dialog).to_contain_text("1.50 MW are left of 15.0 MW")
+    expect(dialog.get_by_text("are short")).to_be_visible()
+    assert violations(page) == []
+    try:
+        come.click()
+        expect(_said(page, "A cloud is over source1.")).to_be_visible()
+        expect(_figure(card, "Has")).to_have_text("1.50 MW")
+        expect(card.get_by_role("listitem")).to_contain_text("degraded")
+        card.get_by_role("link", name=f"{number} to load3").click()
+        cut_short = page.get_by_text("of 4.00 MW since")
+        expect(cut_short).to_contain_text("source1 has no more for it")
+        page.go_back()
+        card.get_by_role("button", name="Clear…").click()
+        dialog.get_by_role("button", name="Clear source1").click()
+        expect(_said(page, "source1 has all its power back.")).to_be_visible()
+    finally:
+        emulator.send_command(options.run_dir, "clear", "source1")
+    expect(_figure(card, "Has")).to_have_text("15.0 MW")
+    expect(card.get_by_role("listitem")).to_contain_text("active")
+    card.get_by_role("link", name=f"{number} to load3").click()
+    expect(page.get_by_text("source short source1")).to_be_visible()
+    expect(cut_short).to_have_count(0)
+
+
+def test_a_cloud_passes_by_itself_after_as_long_as_was_said(
+    open_page: Open, address: str, client: PowerClient, options: emulator.EmulationOptions
+) -> None:
+    number = circuit(client, "load3", 4e6, "source1")
+    page = open_page(f"{address}#/source/source1")
+    wait_until_drawn(page)
+    card = page.get_by_role("region", name="source1")
+    card.get_by_role("button", name="Cloud…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Left").fill("0")
+    dialog.get_by_label("Passes after").fill("soon")
+    expect(dialog).to_contain_text("How long is no number of seconds.")
+    dialog.get_by_label("Passes after").fill("0.5")
+    try:
+        dialog.get_by_role("button", name="Let it come").click()
+        expect(dialog).to_have_count(0)
+        card.get_by_role("link", name=f"{number} to load3").click()
+        expect(page.get_by_text("source short source1")).to_be_visible()
+        expect(page.locator(".card .state").first).to_contain_text("active")
+        page.go_back()
+        expect(_figure(card, "Has")).to_have_text("15.0 MW")
+    finally:
+        emulator.send_command(options.run_dir, "clear", "source1")
+
+
+def test_an_unplugged_load_keeps_what_is_reserved_for_it_and_takes_it_once_it_is_plugged_in(
+    open_page: Open, address: str, client: PowerClient, options: emulator.EmulationOptions
+) -> None:
+    number = circuit(client, "load3", 4e6)
+    page = open_page(f"{address}#/load/load3")
+    wait_until_drawn(page)
+    card = page.get_by_role("region", name="load3")
+    card.get_by_role("button", name="Unplug…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("which stays reserved for it")
+    assert violations(page) == []
+    try:
+        dialog.get_by_role("button", name="Unplug load3").click()
+        expect(_said(page, "load3 takes nothing.")).to_be_visible()
+        expect(_figure(card, "Reserved")).to_have_text("4.00 MW")
+        expect(card.get_by_role("listitem")).to_contain_text("active")
+        card.get_by_role("link", name=f"{number} to load3").click()
+        missing = page.locator(".card .missing")
+        expect(missing).to_contain_text("refused by its load")
+        expect(page.get_by_text("sink refused load3")).to_be_visible()
+        expect(missing).not_to_contain_text("interruption")
+        page.go_back()
+        card.get_by_role("button", name="Plug in…").click()
+        dialog.get_by_role("button", name="Plug in load3").click()
+        expect(_said(page, "load3 takes its power again.")).to_be_visible()
+    finally:
+        emulator.send_command(options.run_dir, "plug", "load3")
+    card.get_by_role("link", name=f"{number} to load3").click()
+    # Counted once power is there again.
+    expect(missing).to_contain_text("1 interruption")
+
+
+def _said(page: Page, text: str) -> Locator:
+    return page.get_by_role("status").filter(has_text=text)
+
+
+def _figure(card: Locator, name: str) -> Locator:
+    return card.get_by_text(name, exact=True).locator("xpath=../dd")
 
 
 def test_a_refusal_says_why_and_what_to_do(

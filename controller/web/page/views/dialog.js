@@ -107,7 +107,7 @@ export function Course({ fields, request, dryRun, shown, act, verb, danger = fal
     };
   }, []);
   const ready = told && can(told.answer);
-  return html`<form ref=${form} onSubmit=${look} onInput=${forget} onChange=${forget}>
+  return html`<form ref=${form} onSubmit=${look} onInput=${forget}>
     ${fields}
     <div class="outcome" aria-live="polite">
       ${busy === "preview" && html`<p class="small">Asking the controller…</p>`}
