@@ -7,7 +7,7 @@ from typing import Any
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.ledgers import Clock, deposit, ledger
-from tests.support.market_exchange import SETTINGS
+from tests.support.market_settings import SETTINGS
 from trading.client.calls import tender
 from trading.client.signing import Signer
 from trading.core.orders import Tender

@@ -11,15 +11,17 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-import msgspec
 import numpy as np
 
 from digitalgrid.units import NS_PER_S
+from tests.support.market_invariants import check_market
+from tests.support.market_journal import MemoryJournal
 from tests.support.market_ledger import OPERATOR, MarketLedger, OfLedger
-from tests.support.market_world import LENGTH_NS, LOST, UNDONE, Controller, readings_of
-from trading.core.orders import Interval, MarketRules, Meter, Side, Tender, TimeInForce
-from trading.core.positions import Position
-from trading.core.settlement import DISPUTABLE, LineKind, Tariff
+from tests.support.market_settings import PARTIES, SETTINGS, varied
+from tests.support.market_steps import clear
+from tests.support.market_world import LOST, UNDONE, Controller, readings_of
+from trading.core.orders import Side, Tender, TimeInForce
+from trading.core.settlement import DISPUTABLE, LineKind
 from trading.core.trades import (
     Activate,
     AskMeters,
@@ -33,101 +35,16 @@ from trading.core.trades import (
     Release,
     Resolved,
     State,
-    Times,
     Trade,
     TradeEvent,
 )
-from trading.core.units import MicroPerKwh, Nano, Wh
+from trading.core.units import MicroPerKwh, Wh
 from trading.market.disputes import Objection
 from trading.market.market import Market
-from trading.market.order_table import Row, record_of
-from trading.market.outcome import Ask, Clear, Cleared, Outcome
-from trading.market.phases import Phase
-from trading.market.records import (
-    ClearingRecord,
-    ForecastRecord,
-    IntervalRecord,
-    NonceRecord,
-    OrderRecord,
-    Record,
-    TradeRecord,
-)
-from trading.market.restoring import Journalled
-from trading.market.sessions import Closing, Session
+from trading.market.outcome import Ask, Clear, Outcome
+from trading.market.records import Record, TradeRecord
 from trading.market.settings import MarketSettings
-from trading.mechanisms.book import SelfTrade
-from trading.mechanisms.call import CallAuction
-from trading.mechanisms.network import no_network
-from trading.mechanisms.verify import verify
 from trading.reasons import Refused
-
-PARTIES = ("ann", "bob", "eve", "joe")
-# Of each meter, either way, in one interval.
-MOST_WH = 1_000
-SETTINGS = MarketSettings(
-    "m",
-    MarketRules(length_ns=LENGTH_NS, gate_ns=3 * NS_PER_S),
-    Times(read_ns=10 * NS_PER_S, dispute_ns=60 * NS_PER_S),
-    Tariff(firm_price=MicroPerKwh(10_000), dispute_fee_ppm=10_000),
-    ("call", "continuous"),
-    OPERATOR,
-    tuple(
-        Meter(
-            f"meter of {party}",
-            party,
-            "r1",
-            MOST_WH * 3600 / (LENGTH_NS / NS_PER_S),
-            MOST_WH * 3600 / (LENGTH_NS / NS_PER_S),
-        )
-        for party in PARTIES
-    ),
-)
-
-
-class MemoryJournal:
-    """The newest record of each thing."""
-
-    def __init__(self) -> None:
-        self.orders: dict[int, OrderRecord] = {}
-        self.trades: dict[str, TradeRecord] = {}
-        self.intervals: dict[int, IntervalRecord] = {}
-        self.clearings: dict[tuple[int, int], ClearingRecord] = {}
-        self.nonces: dict[str, NonceRecord] = {}
-        self.forecasts: dict[tuple[int, str], ForecastRecord] = {}
-
-    def write(self, records: Sequence[Record]) -> None:
-        for each in records:
-            # Through bytes, as a file would have it.
-            written: Any = msgspec.msgpack.decode(msgspec.msgpack.encode(each), type=type(each))
-            match written:
-                case OrderRecord():
-                    self.orders[written.order.seq] = written
-                case TradeRecord():
-                    self.trades[written.trade.trade_id] = written
-                case IntervalRecord():
-                    self.intervals[written.interval.start_ns] = written
-                case ClearingRecord():
-                    self.clearings[written.interval.start_ns, written.round] = written
-                case NonceRecord():
-                    self.nonces[written.party] = written
-                case ForecastRecord():
-                    self.forecasts[written.interval.start_ns, written.meter_id] = written
-
-    def journalled(self) -> Journalled:
-        live = {s: each for s, each in self.intervals.items() if each.phase is not Phase.ENDED}
-        return Journalled(
-            tuple(live.values()),
-            tuple(each for each in self.orders.values() if each.order.interval.start_ns in live),
-            tuple(each for each in self.trades.values() if each.trade.interval.start_ns in live),
-            tuple(self.nonces.values()),
-            max(self.orders, default=0) + 1,
-            tuple(
-                self.clearings[start_ns, each.rounds]
-                for start_ns, each in live.items()
-                if each.left
-            ),
-            tuple(each for each in self.forecasts.values() if each.interval.start_ns in live),
-        )
 
 
 @dataclass
@@ -159,16 +76,7 @@ class ExchangeWorld:
     refusals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        if self.seed % 3 == 0:
-            rules = msgspec.structs.replace(self.settings.rules, ahead=3)
-            self.settings = msgspec.structs.replace(self.settings, rules=rules)
-        modes = {1: SelfTrade.CANCEL_OLDEST, 2: SelfTrade.CANCEL_BOTH}
-        if self.seed % 7 in modes:
-            mode = modes[self.seed % 7]
-            self.settings = msgspec.structs.replace(self.settings, self_trade=mode)
-        if self.seed % 2:
-            times = msgspec.structs.replace(self.settings.times, object_ns=5 * NS_PER_S)
-            self.settings = msgspec.structs.replace(self.settings, times=times)
+        self.settings = varied(self.settings, self.seed)
         self.rng = np.random.default_rng(self.seed)
         self.controller = Controller(self)
         balances = dict.fromkeys((*PARTIES, OPERATOR), 2 * 10**9)
@@ -348,13 +256,7 @@ class ExchangeWorld:
 
     def check(self) -> None:
         assert self.ledger.book.total == self.total, "money came or went"
-        for (meter_id, interval), position in self.market.positions.rows().items():
-            self._check_limits(meter_id, interval, position)
-        for row in self.market.orders.rows():
-            assert 0 <= row.away_wh <= row.matched_wh and row.open_wh >= 0
-            assert row.open_wh + row.matched_wh <= row.order.wh
-            assert row.record is None or row.record == record_of(copy(row)), "told as it was before"
-        self._check_levels()
+        check_market(self.market)
         for trade_id, states in self.states.items():
             state = states[-1]
             has_escrow = self.ledger.book.has_escrow(trade_id)
@@ -362,27 +264,6 @@ class ExchangeWorld:
             if trade_id in self.ledger.signed:
                 assert state not in UNDONE, "signed for, and undone"
         assert not self.ledger.revoked & self.ledger.signed, "signed after it was revoked"
-
-    def _check_levels(self) -> None:
-        waits: Counter[tuple[int, Side, int]] = Counter()
-        for row in self.market.orders.rows():
-            if row.open_wh:
-                waits[row.order.interval.start_ns, row.order.side, row.order.limit] += row.open_wh
-        for start_ns in self.market.sessions:
-            levels = self.market.orders.levels(start_ns)
-            for side, sign in ((Side.BUY, -1), (Side.SELL, 1)):
-                ladder = [(each.limit, each.wh) for each in levels.best(side, 10**6)]
-                known = {k[2]: wh for k, wh in waits.items() if k[:2] == (start_ns, side)}
-                assert ladder == sorted(known.items(), key=lambda each: sign * each[0])
-
-    def _check_limits(self, meter_id: str, interval: Interval, position: Position) -> None:
-        meter = self.market.meters[meter_id]
-        most = self.market.positions.most(meter, interval, Side.SELL)
-        # What was sold before less was forecast stays so, and nothing is offered beside it.
-        is_sold = position.most_injected <= MOST_WH and not position.open_sold
-        assert position.most_injected <= most or is_sold, "offered beyond what the meter can give"
-        most = self.market.positions.most(meter, interval, Side.BUY)
-        assert position.most_drawn <= most, "bought beyond what the meter can take"
 
     def restarted(self) -> Market:
         """What a daemon would begin with that is started on what is durable."""
@@ -506,54 +387,3 @@ class ExchangeWorld:
                 asked.interval.start_ns, asked.round, cleared, now_ns
             )
         )
-
-
-def clear(asked: Clear) -> Cleared:
-    network = no_network(asked.barred)
-    clearing = CallAuction().clear(asked.orders, network, asked.seed)
-    return Cleared(clearing, tuple(verify(asked.orders, network, clearing)), 1)
-
-
-def _closing(session: Session) -> list[int]:
-    return [each.seq for each in session.work if isinstance(each, Closing)]
-
-
-def _is_open(row: Row) -> bool:
-    return row.open_wh > 0 or (row.waits and not row.closed)
-
-
-def copy(row: Row) -> Row:
-    return msgspec.structs.replace(row, record=None)
-
-
-def digest(market: Market) -> object:
-    """All that a market knows and that must survive; two of one digest do the same from now on."""
-    positions = {key: each for key, each in market.positions.rows().items() if each != Position()}
-    sessions = {
-        start_ns: (
-            session.record(),
-            session.forecasts,
-            sorted(session.barred),
-            {
-                name: (r.trade, r.number, r.matched_ns, r.confirmed_ns)
-                for name, r in session.trades.items()
-            },
-            session.book.snapshot() if session.book else None,
-            (session.with_network, session.live, session.seqs),
-            [each for each in session.work if not isinstance(each, Closing)],
-            # Those that are closed by other things meanwhile are in it to no purpose.
-            [seq for seq in _closing(session) if _is_open(market.orders[seq])],
-        )
-        for start_ns, session in market.sessions.items()
-        if session.seqs
-    }
-    standings = {
-        party: (each.nonce, each.orders, each.open_orders)
-        for party, each in market._desk.standings().items()
-    }
-    orders = [
-        (r.order, r.open_wh, r.matched_wh, r.away_wh, r.reason, r.closed)
-        for r in market.orders.rows()
-    ]
-    committed: dict[str, Nano] = {party: market.orders.committed(party) for party in PARTIES}
-    return positions, sessions, standings, orders, committed, market._desk._next_seq

@@ -8,8 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from digitalgrid.units import NS_PER_S
-from tests.support.market_exchange import PARTIES, SETTINGS, clear
 from tests.support.market_ledger import OPERATOR, MarketLedger
+from tests.support.market_settings import PARTIES, SETTINGS
+from tests.support.market_steps import clear
 from tests.support.market_world import Controller
 from tests.support.northbound import until
 from trading.core.orders import Side, Tender

@@ -11,7 +11,7 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from digitalgrid.market.v1 import meter_service_pb2 as meter_pb
 from tests.support.attacks import KEYS
 from tests.support.ledgers import Clock
-from tests.support.market_exchange import SETTINGS
+from tests.support.market_settings import SETTINGS
 from trading.client.moving import registration_of, release_of
 from trading.core.orders import Meter
 from trading.exchange.mandates import Mandates

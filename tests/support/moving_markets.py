@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from tests.support.market_exchange import PARTIES, SETTINGS, ExchangeWorld
+from tests.support.market_exchange import ExchangeWorld
+from tests.support.market_settings import PARTIES, SETTINGS
 from tests.support.meters import depart, log, register
 from trading.core.positions import Position
 from trading.ledger.keys import SigningKey

@@ -16,7 +16,7 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support.attacks import MONEY, Street, repelled
 from tests.support.grids import diamond
 from tests.support.ledgers import Clock, close, deposit, ledger, lock, refund
-from tests.support.market_exchange import MOST_WH
+from tests.support.market_settings import MOST_WH
 from tests.support.races import Locks, locked, run
 from tests.support.sagas import HELD, told, trade
 from tests.support.simulated_network import SimulatedNetwork

@@ -12,9 +12,9 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support import meters
 from tests.support.attacks import repelled
 from tests.support.ledgers import KEY, deposit, ledger
-from tests.support.market_exchange import SETTINGS
 from tests.support.market_ports import Others, journal, pass_time, runtime, tender
 from tests.support.market_receipts import settled
+from tests.support.market_settings import SETTINGS
 from tests.support.market_world import LENGTH_NS
 from tests.support.northbound import in_loop
 from tests.support.sagas import HELD, TO_METERS, read, told, trade

@@ -11,8 +11,8 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.units import NS_PER_S
 from tests.support.attacks import Street, repelled
 from tests.support.ledgers import KEY
-from tests.support.market_exchange import SETTINGS
 from tests.support.market_receipts import settled
+from tests.support.market_settings import SETTINGS
 from trading.client.receipts import BadReceipt, check_receipt
 from trading.core.tenders import Desk
 from trading.core.units import MicroPerKwh

@@ -18,7 +18,7 @@ from tests.support.attacks import Street, repelled
 from tests.support.dawdling import DAWDLING
 from tests.support.dawdling import cleared as dawdling_cleared
 from tests.support.ledgers import deposit, ledger
-from tests.support.market_exchange import SETTINGS
+from tests.support.market_settings import SETTINGS
 from tests.support.markets import INTERVAL, book
 from tests.support.patience import PATIENCE_S
 from tests.support.sagas import trade

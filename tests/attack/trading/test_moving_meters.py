@@ -11,7 +11,7 @@ import pytest
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support.attacks import Street, repelled
 from tests.support.ledgers import Clock
-from tests.support.market_exchange import SETTINGS
+from tests.support.market_settings import SETTINGS
 from tests.support.meters import (
     METER,
     OTHER_METER,

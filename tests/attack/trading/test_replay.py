@@ -17,9 +17,9 @@ from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.attacks import KEYS, Street, repelled
 from tests.support.ledgers import KEY, deposit, ledger
-from tests.support.market_exchange import SETTINGS
 from tests.support.market_ports import Others, journal, runtime
 from tests.support.market_receipts import settled
+from tests.support.market_settings import SETTINGS
 from tests.support.market_steps import CALLED, billed
 from trading.client import receipts
 from trading.core import tenders

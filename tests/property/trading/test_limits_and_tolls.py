@@ -9,7 +9,7 @@ import pytest
 
 from controller.routing.graph import graph_of_links
 from digitalgrid.plugins.table import find
-from tests.support.market_exchange import MOST_WH, PARTIES, SETTINGS
+from tests.support.market_settings import MOST_WH, PARTIES, SETTINGS
 from trading.core.orders import Interval, Side, Tender
 from trading.core.readings import Ends, Reading
 from trading.core.settlement import LineKind, LossPayer, Party, Tariff

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from tests.support.cases import cases
-from tests.support.market_exchange import PARTIES, ExchangeWorld, digest
+from tests.support.market_digest import digest
+from tests.support.market_exchange import ExchangeWorld
+from tests.support.market_settings import PARTIES
 from trading.core.settlement import LineKind, Party
 from trading.core.trades import Resolved, Revoke, State, Trade
 from trading.exchange.entries import Entries, Queue

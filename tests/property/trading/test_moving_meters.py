@@ -6,7 +6,7 @@ import pytest
 
 from tests.property.trading.test_market import check_nothing_is_left
 from tests.support.cases import cases
-from tests.support.market_exchange import PARTIES
+from tests.support.market_settings import PARTIES
 from tests.support.moving_markets import MovingWorld
 from trading.core.positions import Positions
 from trading.ledger.comparing import doubled

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from digitalgrid.units import NS_PER_S
-from tests.support.market_exchange import SETTINGS
 from tests.support.market_ports import (
     Others,
     SimulatedController,
@@ -19,6 +18,7 @@ from tests.support.market_ports import (
     runtime,
     tender,
 )
+from tests.support.market_settings import SETTINGS
 from tests.support.moving_markets import KEYED, METERS
 from tests.support.northbound import in_loop, until
 from tests.support.sagas import trade

@@ -13,7 +13,6 @@ from digitalgrid.counters import COUNTERS
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from digitalgrid.units import NS_PER_S
 from tests.support.ledgers import KEY, deposit, withdrawal
-from tests.support.market_exchange import PARTIES, SETTINGS
 from tests.support.market_ports import (
     Others,
     SimulatedController,
@@ -22,6 +21,7 @@ from tests.support.market_ports import (
     pass_time,
     tender,
 )
+from tests.support.market_settings import PARTIES, SETTINGS
 from tests.support.northbound import in_loop, until
 from tests.support.sagas import HELD, NOW_NS, TIMES, TO_METERS, read, told, trade
 from trading.core.asking import pending

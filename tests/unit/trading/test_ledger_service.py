@@ -11,7 +11,7 @@ from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as pb
 from tests.support.ledgers import KEY, Clock, deposit, ledger, lock
 from tests.support.log_files import fill
-from tests.support.market_exchange import SETTINGS
+from tests.support.market_settings import SETTINGS
 from trading.exchange.mandates import Mandates
 from trading.exchange.services.ledger import LedgerService
 from trading.ledger.keys import SigningKey

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from tests.support.market_exchange import MOST_WH
 from tests.support.market_ports import Others, journal, runtime, tender
+from tests.support.market_settings import MOST_WH
 from tests.support.market_world import Controller
 from tests.support.northbound import in_loop, until
 from trading.core.orders import Side
