@@ -247,6 +247,13 @@ class Runtime:
             # Whoever gives up waiting does not end it for others.
             await asyncio.shield(last.done)
 
+    async def told(self, read: T) -> T:
+        """What was read of :attr:`market` just now, once all of it is durable: nothing is told that a restart forgets,
+        or that the journal does not know yet.
+        """
+        await self.durable()
+        return read
+
     # What others hear
 
     def subscribe(self, heard: Heard) -> Callable[[], None]:

@@ -78,10 +78,10 @@ class Parties:
 
 
 @asynccontextmanager
-async def parties_at(directory: Path) -> AsyncIterator[Parties]:
+async def parties_at(directory: Path, **rules: Any) -> AsyncIterator[Parties]:
     path = directory / "market.yaml"
     # An interval that nobody is at the gate of.
-    market = {"interval_s": 40_000, "ahead": 2}
+    market = {"interval_s": 40_000, "ahead": 2, **rules}
     path.write_text(
         market_file(market=market, controller=["127.0.0.1:9"], state_dir=str(directory / "state"))
     )
@@ -104,9 +104,11 @@ async def parties_at(directory: Path) -> AsyncIterator[Parties]:
         yield parties
 
 
-def among(tmp_path: Path, story: Callable[[Parties], Awaitable[None]]) -> None:
+def among(tmp_path: Path, story: Callable[[Parties], Awaitable[None]], **rules: Any) -> None:
+    """``rules``: of the market, beside those of all."""
+
     async def told() -> None:
-        async with asyncio.timeout(PATIENCE_S), parties_at(tmp_path) as parties:
+        async with asyncio.timeout(PATIENCE_S), parties_at(tmp_path, **rules) as parties:
             await story(parties)
 
     asyncio.run(told())

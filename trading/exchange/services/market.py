@@ -138,7 +138,8 @@ class MarketService(MarketServiceServicer):
         answers = self._of_memory if request.open_only else self._of_journal
         async with answers.room():
             if request.open_only:
-                records = await self._open_orders(request.party, before, size)
+                found = await self._open_orders(request.party, before, size)
+                records = await self._runtime.told(found)
             else:
                 asked = OrdersAsked(size, request.party or None, before)
                 records = await self._runtime.list_orders(asked)
@@ -163,7 +164,7 @@ class MarketService(MarketServiceServicer):
         count = page_size(request.page_size, MOST)
         start_ns, behind = asked_of(request)
         session = session_at(self._runtime.market, start_ns)
-        return self._books.page(session, count, behind)
+        return await self._runtime.told(self._books.page(session, count, behind))
 
     async def PreviewClearing(
         self, request: pb.PreviewClearingRequest, context: Any
@@ -231,7 +232,7 @@ class MarketService(MarketServiceServicer):
         answers = self._of_memory if request.open_only else self._of_journal
         async with answers.room():
             if request.open_only:
-                records = await self._open_trades(asked)
+                records = await self._runtime.told(await self._open_trades(asked))
             else:
                 records = await self._runtime.list_trades(asked)
             transactions, token = await fitting(
@@ -270,15 +271,15 @@ class MarketService(MarketServiceServicer):
         size, place = page_size(request.page_size), place_of(request.page_token, 2)
         begins = (place[0], place[1]) if place else FIRST
         async with self._of_memory.room():
-            return await self._positions.page(request.party, size, begins)
+            page = await self._positions.page(request.party, size, begins)
+            return await self._runtime.told(page)
 
 
 async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
     """As it is now, or as it ended. Raises Refused."""
     row = exchange.runtime.market.trade(trade_id)
     if row is not None:
-        await exchange.runtime.durable()
-        return codec.record_of_trade(row)
+        return await exchange.runtime.told(codec.record_of_trade(row))
     record = await exchange.runtime.find_trade(trade_id)
     if record is None:
         raise Refused(MarketReason.TRADE_UNKNOWN, f"there is no trade {trade_id!r}", "trade_id")

@@ -3,6 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from typing import Any, Self
 
 from digitalgrid.market.v1 import market_pb2 as pb
@@ -25,6 +26,8 @@ from trading.market.records import (
 
 # Between two looks of one watcher (s): a book that a thousand tenders change in it is told once.
 _PAUSE_S = 0.1
+# Trades of a snapshot that are read in one turn.
+_AT_ONCE = 256
 # Things that are kept for a watcher who does not read: of more the oldest are left out.
 _MOST = 4_096
 
@@ -86,13 +89,14 @@ class MarketWatch(_Watch):
         market = self._runtime.market
         for _, session in sorted(market.sessions.items()):
             if session.phase is Phase.OPEN:
-                yield pb.WatchMarketResponse(book=self._made.of(session))
+                first = pb.WatchMarketResponse(book=self._made.of(session))
             else:
-                yield pb.WatchMarketResponse(interval=interval_of(market, session))
+                first = pb.WatchMarketResponse(interval=interval_of(market, session))
+            yield await self._runtime.told(first)
         yield pb.WatchMarketResponse(snapshot_end=pb.SnapshotEnd())
         while True:
             await self._woken()
-            for event in list(self._taken()):
+            for event in await self._runtime.told(list(self._taken())):
                 yield event
 
     def _taken(self) -> Iterator[pb.WatchMarketResponse]:
@@ -133,11 +137,11 @@ class TransactionsWatch(_Watch):
         return self._party in ("", *parties)
 
     async def events(self) -> AsyncIterator[pb.WatchTransactionsResponse]:
-        for row in list(self._runtime.market.trades()):
-            if self._is_of(row.trade.buyer, row.trade.seller):
-                yield pb.WatchTransactionsResponse(
-                    transaction=transaction_to_pb(record_of_trade(row))
-                )
+        rows = iter(list(self._runtime.market.trades()))
+        while some := list(islice(rows, _AT_ONCE)):
+            wanted = (row for row in some if self._is_of(row.trade.buyer, row.trade.seller))
+            for record in await self._runtime.told([record_of_trade(row) for row in wanted]):
+                yield pb.WatchTransactionsResponse(transaction=transaction_to_pb(record))
         yield pb.WatchTransactionsResponse(snapshot_end=pb.SnapshotEnd())
         while True:
             await self._woken()
