@@ -28,6 +28,7 @@ from controller.northbound.register_list import register_page
 from controller.runtime.runtime import Runtime
 from controller.tracing.current import traced_call
 from controller.watching.gate import Gate
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
@@ -228,7 +229,7 @@ class PowerService(PowerServiceServicer):
                 request = request_from_pb(message, principal.name)
             except Refusal as refusal:
                 self._runtime.note(Call(principal, Action.REQUEST, message.request_id), refusal)
-                decisions.append(refusal)
+                decisions.append(without_frames(refusal))
             else:
                 words = asked_for(request)
                 call = Call(principal, Action.REQUEST, request.request_id, words, trace=trace)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.core.units import Nano
 from trading.ledger.accounts import Accounts, check_id
@@ -184,7 +185,7 @@ class Ledger:
                 self._accounts.apply(entry)
                 self._registry.apply(entry, self.log_id)
             except LedgerRefused as refused:
-                done.append(refused)
+                done.append(without_frames(refused))
                 continue
             signed = self._sign(content)
             seqs[key] = entry.seq

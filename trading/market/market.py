@@ -6,6 +6,7 @@ durable the market begins anew where it was, and asks again for what was not ans
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from digitalgrid.garbage_collector import without_frames
 from trading.core.asking import pending
 from trading.core.orders import Interval, Meter, Order, Tender
 from trading.core.positions import Positions
@@ -109,7 +110,7 @@ class Market:
             try:
                 answers.append(self._take(tender, now_ns, mandate_holds, money, settled))
             except Refused as refused:
-                answers.append(refused)
+                answers.append(without_frames(refused))
         told = [each if isinstance(each, Refused) else record_of(each) for each in answers]
         return self._outcome(told)
 

@@ -25,6 +25,7 @@ from controller.core.promises.lifetimes import Lifetimes
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
 from controller.core.promises.protector import Protector
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason, RefusalCode
 
@@ -162,7 +163,7 @@ class Provisioner:
             try:
                 decisions.append(self.request(request, now_ns))
             except Refusal as refusal:
-                decisions.append(refusal)
+                decisions.append(without_frames(refusal))
         return decisions + self._admit_plain([*plain.values()], now_ns)
 
     def _is_new_and_plain(self, request: PowerRequest, now_ns: int) -> bool:
@@ -212,7 +213,7 @@ class Provisioner:
             try:
                 decisions[index] = [self._displacing(wanted[index], refusal, now_ns)]
             except Refusal as refused_too:
-                decisions[index] = refused_too
+                decisions[index] = without_frames(refused_too)
         return decisions
 
     def rehearse(self, request: PowerRequest, now_ns: int) -> Rehearsal:

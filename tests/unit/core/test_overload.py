@@ -15,6 +15,7 @@ from controller.core.settings import CoreSettings
 from digitalgrid.model import CircuitGeneration, FlowState, Operation
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.garbage import left_by
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 
@@ -318,3 +319,16 @@ def test_lateness_here_is_no_reason_to_wait_for_a_router_that_no_neighbour_hears
     assert lateness.is_behind("r1", (1, STAGE), NS_PER_S, now_ns)
     assert not lateness.is_behind("r2", (1, STAGE), NS_PER_S, now_ns)
     assert not lateness.is_behind("r1", (1, STAGE), NS_PER_S, now_ns + MAX_PATIENCE_NS)
+
+
+def test_a_batch_that_is_refused_leaves_nothing_for_the_garbage_collector(
+    network: SimulatedNetwork,
+) -> None:
+    plain = [PowerRequest(f"far-{number}", "nowhere", SMALL_W) for number in range(20)]
+    large = [PowerRequest(f"large-{number}", "town", 1e12) for number in range(20)]
+
+    def refused() -> None:
+        decisions = network.event(lambda core, now_ns: core.request_batch([*plain, *large], now_ns))
+        assert all(isinstance(each, Refusal) for each in decisions)
+
+    assert left_by(refused) < len(plain)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from tests.support.garbage import left_by
 from tests.support.ledgers import (
     KEY,
     STORAGES,
@@ -217,6 +218,12 @@ def test_of_several_each_is_written_or_refused_by_itself(storage: Storage) -> No
         *(LedgerReason.KEY_REUSED, True),
     ]
     assert (book.balance("ann"), book.balance("eve")) == (4, 6)
+
+
+def test_what_is_refused_leaves_nothing_for_the_garbage_collector(storage: Storage) -> None:
+    book = with_money(storage, ann=10)
+    wanted = [Wanted(f"more {number}", transfer("ann", "bob", 11)) for number in range(20)]
+    assert left_by(lambda: book.write_many(wanted)) < len(wanted)
 
 
 def test_a_ledger_is_taken_up_as_it_was_left(storage: Storage) -> None:

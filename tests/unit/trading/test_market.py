@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from digitalgrid.units import NS_PER_S
+from tests.support.garbage import left_by
 from tests.support.market_journal import MemoryJournal
 from tests.support.market_settings import SETTINGS
 from tests.support.market_steps import (
@@ -176,3 +177,11 @@ def test_where_two_orders_of_a_party_would_meet_the_market_says_which_ends(
     journal.write(taken(market, buys, now_ns=0).records)
     assert [journal.orders[seq].open_wh for seq in (1, 2)] == waits
     assert R.SELF_TRADE in {each.reason for each in journal.orders.values()}
+
+
+def test_a_batch_that_is_refused_leaves_nothing_for_the_garbage_collector() -> None:
+    market = Market(SETTINGS)
+    taken(market, tender("ann", Side.BUY, 1, 200_000, nonce=100))
+    stale = [tender("ann", Side.BUY, 1, 200_000, nonce=nonce) for nonce in range(50)]
+    assert all(isinstance(each, Refused) for each in taken(market, *stale).answer)
+    assert left_by(lambda: taken(market, *stale)) < len(stale)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.core.orders import ANY_WAY, Constraints, Interval, Order, Side, Tender, TimeInForce
 from trading.core.settlement import locks_of
@@ -51,7 +52,7 @@ def tenders_from_pb(request: pb.CreateTendersRequest) -> list[Tender | Refused]:
         try:
             read.append(_tender(message, party, interval, number, signature))
         except Refused as refused:
-            read.append(refused)
+            read.append(without_frames(refused))
     return read
 
 
