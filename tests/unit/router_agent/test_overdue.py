@@ -7,7 +7,7 @@ import pytest
 from digitalgrid.model import SwitchCause
 from digitalgrid.units import NS_PER_MS
 from tests.support.missing_energy import LOAD, TwoWays
-from tests.unit.router_agent.test_protection import demanded, protected, switches
+from tests.support.protected_ways import demanded, protected, switches
 
 # Of who works, who hangs and who is late, the router next to the load, and the one before it.
 NEIGHBOR, ABOVE = -2, -3
