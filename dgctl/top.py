@@ -14,6 +14,7 @@ from dgctl.options import Settings, common, pass_settings
 if TYPE_CHECKING:
     from dgctl.live import Remark
     from dgctl.terminal import Screen
+    from dgctl.top_screen import Look
     from digitalgrid.client import PowerClient
     from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -26,9 +27,19 @@ _LEAST_S = 0.5
 
 
 @click.command()
+@click.option(
+    "-f",
+    "--file",
+    envvar="DGCTL_TOP",
+    type=click.Path(),
+    metavar="FILE",
+    default="",
+    help="Which columns to show, and what to sort by at first (or DGCTL_TOP).  [default: ~/.config/dgctl/top.yaml, if"
+    " there is one]",
+)
 @common
 @pass_settings
-def top(settings: Settings) -> None:
+def top(settings: Settings, file: str) -> None:
     """Shows the network live: totals, lines by load, routers that are late, circuits worst first.
 
     / filters, s sorts, x shows a tree of sources, circuits and hops, ? shows all keys, q leaves.
@@ -39,21 +50,23 @@ def top(settings: Settings) -> None:
         raise click.UsageError("top needs a terminal; `dgctl list` and `dgctl watch` do not")
     from dgctl.live import Remark
     from dgctl.output import say
+    from dgctl.top_file import load_top
+    from dgctl.top_screen import Look
 
-    remark = Remark(say, on_screen=True)
+    look, remark = Look(load_top(file)), Remark(say, on_screen=True)
     with settings.client() as client:
-        _Top(client, remark).run()
+        _Top(client, look, remark).run()
 
 
 class _Top:
     """Two feeds into what is known, and the screen that shows it."""
 
-    def __init__(self, client: "PowerClient", remark: "Remark") -> None:
+    def __init__(self, client: "PowerClient", look: "Look", remark: "Remark") -> None:
         from dgctl.live import Feeder
-        from dgctl.top_screen import Known, Look
+        from dgctl.top_screen import Known
         from dgctl.watching import watched
 
-        self._known, self._look, self._remark = Known(), Look(), remark
+        self._known, self._look, self._remark = Known(), look, remark
         self._lock, self._news = threading.Lock(), threading.Event()
         shared = (self._lock, self._news)
         circuits = watched(lambda: iter(enumerate(client.watch_circuits())), remark)

@@ -7,17 +7,13 @@ from os import terminal_size
 
 from dgctl.circuit_tables import CIRCUITS, ENDED, STATE_STYLES, state_name
 from dgctl.listing import ListingError, View
+from dgctl.top_file import TopFile
 from dgctl.top_tree import Tree
 from dgctl.topology_tables import LINKS, ROUTERS, used
 from digitalgrid.columns import Line, Part, Styled
 from digitalgrid.units import format_fraction, format_power
 from digitalgrid.v1 import northbound_pb2 as pb
 
-# What `s` leads through, each with its worst end first; empty: who needs somebody.
-SORTS = ("", "-power", "-loss", "-missing", "-lost", "sink", "id")
-_CIRCUIT_COLUMNS = "id,state,sink,power,loss,missing,path,reason"
-_LINK_COLUMNS = "id,state,used,a-to-b,b-to-a,ampacity,count"
-_ROUTER_COLUMNS = "id,connected,late"
 # Of the lines on a screen, what tables of lines and routers take at most.
 _SHARE_OF_LINKS, _MOST_ROUTERS = 0.2, 4
 # A line is full from here, and nearly full.
@@ -26,11 +22,11 @@ _FULL, _NEARLY = 0.95, 0.8
 HELP = (
     "q          leave",
     "/          show only circuits with a word: state=waiting, power>2MW, sink~mill, or any text; empty: all",
-    "s          sort circuits by the next column: who needs somebody, power, loss, missing, lost, sink, id",
+    "s          sort circuits by the next column that is shown; at first: who needs somebody",
     "r          the other way round",
     "x          a tree: each source, its circuits, and the lines of their ways; and back",
     "up, down   go through the rows (k, j; page up, page down)",
-    "escape     back to all circuits, worst first",
+    "escape     back to all circuits, sorted as at first",
     "?          these lines, and back",
 )
 
@@ -66,8 +62,12 @@ class Known:
 class Look:
     """How somebody looks at it, changed key by key."""
 
-    def __init__(self) -> None:
-        self._sort = 0
+    def __init__(self, file: TopFile | None = None) -> None:
+        self._file = file or TopFile()
+        # What `s` leads through, and where that is.
+        self._sorts, self._sort = self._file.sorts(), 0
+        self._links = View(LINKS, ",".join(self._file.links))
+        self._routers = View(ROUTERS, ",".join(self._file.routers))
         self._reversed = False
         self._filter = ""
         # What is being typed after `/`; None: nothing is.
@@ -92,7 +92,7 @@ class Look:
             case "/":
                 self._typed, self._complaint = "", ""
             case "s":
-                self._sort = (self._sort + 1) % len(SORTS)
+                self._sort = (self._sort + 1) % len(self._sorts)
             case "r":
                 self._reversed = not self._reversed
             case "x":
@@ -135,11 +135,12 @@ class Look:
         return self._complaint or "q leave  / filter  s sort  r reverse  x tree  ? keys"
 
     def _view(self) -> View[pb.Circuit]:
-        sort = SORTS[self._sort]
+        sort = self._sorts[self._sort]
         if self._reversed:
             sort = sort.removeprefix("-") if sort.startswith("-") else f"-{sort or 'state'}"
         filters = [self._filter] if self._filter else []
-        return View(CIRCUITS, _CIRCUIT_COLUMNS, [sort] if sort else [], filters)
+        columns = ",".join(self._file.circuits)
+        return View(CIRCUITS, columns, [sort] if sort else [], filters)
 
     def _type(self, key: str) -> None:
         typed = self._typed or ""
@@ -169,7 +170,7 @@ class Look:
         return slice(self._first, self._first + self._page)
 
     def _title(self, count: int, all_of_them: int) -> str:
-        by = SORTS[self._sort].lstrip("-") or "who needs somebody"
+        by = self._sorts[self._sort].lstrip("-") or "who needs somebody"
         way = ", the other way round" if self._reversed else ""
         of = f" of {all_of_them} with {self._filter}" if self._filter else ""
         above = f", from row {self._first + 1}" if self._first else ""
@@ -182,12 +183,11 @@ class Look:
             :most
         ]
         if links:
-            yield View(LINKS, _LINK_COLUMNS).table(links, "lines by load"), len(links) + 2
+            yield self._links.table(links, "lines by load"), len(links) + 2
         routers = [each for each in known.topology.routers if each.late_ms or not each.connected]
         if routers:
-            view = View(ROUTERS, _ROUTER_COLUMNS)
-            shown = view.rows(routers)[:_MOST_ROUTERS]
-            yield view.table(shown, f"{len(routers)} routers late or gone"), len(shown) + 2
+            shown = self._routers.rows(routers)[:_MOST_ROUTERS]
+            yield self._routers.table(shown, f"{len(routers)} routers late or gone"), len(shown) + 2
 
 
 def _totals(known: Known) -> Iterator[Part]:

@@ -11,6 +11,7 @@ import yaml
 
 from controller.config import load_config
 from dgctl.declared import load_declared
+from dgctl.top_file import load_top
 from digitalgrid.gridfile import loads_grid
 from router_agent.config import load_config as load_router_config
 from tests.support.documents import PAGES, ROOT, Block, all_blocks, anchors, blocks, links, name_of
@@ -52,6 +53,8 @@ def test_files_that_are_shown_are_read(block: Block, tmp_path: Path) -> None:
             subprocess.run([program, "check", "config", path], check=True, capture_output=True)
         case "circuits":
             load_declared(str(path))
+        case "top":
+            load_top(str(path))
         case "part":
             assert isinstance(yaml.safe_load(block.text), dict)
         case other:

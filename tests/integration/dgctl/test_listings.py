@@ -12,6 +12,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,7 +170,7 @@ def on_terminal(controller: Any, *words: str) -> Iterator[tuple[int, subprocess.
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
     program = "from dgctl import main; main()"
     command = [sys.executable, "-c", program, *words, "--server", controller.server]
-    environment = {**os.environ, "TERM": "xterm"}
+    environment = {**os.environ, "TERM": "xterm", "XDG_CONFIG_HOME": os.devnull}
     environment.pop("COLUMNS", None)
     environment.pop("LINES", None)
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as process:
@@ -193,6 +194,12 @@ def forty_circuits(make_circuit: Any, changed: threading.Event) -> Iterator[Any]
     changed.wait(PATIENCE_S)
 
 
+def topologies(topology: pb.Topology, left: threading.Event) -> Iterator[pb.WatchTopologyResponse]:
+    """One, and no other until ``left`` is set."""
+    yield pb.WatchTopologyResponse(topology=topology)
+    left.wait(PATIENCE_S)
+
+
 def test_on_a_terminal_a_watch_is_a_screen_of_its_own_that_is_drawn_anew(
     controller: Any, make_circuit: Any
 ) -> None:
@@ -212,13 +219,8 @@ def test_on_a_terminal_a_watch_is_a_screen_of_its_own_that_is_drawn_anew(
 
 def test_top_shows_what_the_feeds_tell_and_obeys_keys(controller: Any, make_circuit: Any) -> None:
     changed, left = threading.Event(), threading.Event()
-
-    def topologies() -> Iterator[pb.WatchTopologyResponse]:
-        yield pb.WatchTopologyResponse(topology=pb.Topology(links=LINKS))
-        left.wait(PATIENCE_S)
-
     controller.answers["WatchCircuits"] = forty_circuits(make_circuit, changed)
-    controller.answers["WatchTopology"] = topologies()
+    controller.answers["WatchTopology"] = topologies(pb.Topology(links=LINKS), left)
     with on_terminal(controller, "top") as (terminal, top):
         shown = read_until(terminal, b"? keys")
         assert b"circuits 40:" in shown and b"lines 3: " in shown
@@ -237,13 +239,8 @@ def test_top_shows_a_tree_of_what_hangs_on_a_source_and_filters_it(
     controller: Any, make_circuit: Any
 ) -> None:
     left = threading.Event()
-
-    def topologies() -> Iterator[pb.WatchTopologyResponse]:
-        yield pb.WatchTopologyResponse(topology=TOPOLOGY)
-        left.wait(PATIENCE_S)
-
     controller.answers["WatchCircuits"] = forty_circuits(make_circuit, left)
-    controller.answers["WatchTopology"] = topologies()
+    controller.answers["WatchTopology"] = topologies(TOPOLOGY, left)
     with on_terminal(controller, "top") as (terminal, top):
         read_until(terminal, b"x tree")
         os.write(terminal, b"x")
@@ -255,6 +252,26 @@ def test_top_shows_a_tree_of_what_hangs_on_a_source_and_filters_it(
         read_until(terminal, b"\x1b[?1049l")
         assert top.wait(PATIENCE_S) == 0
         left.set()
+
+
+def test_top_shows_the_columns_that_a_file_names_and_refuses_one_that_cannot_be(
+    controller: Any, make_circuit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = threading.Event()
+    controller.answers["WatchCircuits"] = forty_circuits(make_circuit, left)
+    controller.answers["WatchTopology"] = topologies(pb.Topology(links=LINKS), left)
+    path = tmp_path / "mine.yaml"
+    path.write_text("circuits: [owner, id]\nsort: -id\n", encoding="utf-8")
+    monkeypatch.setenv("DGCTL_TOP", str(path))
+    with on_terminal(controller, "top") as (terminal, top):
+        read_until(terminal, b"40 circuits, by id")
+        os.write(terminal, b"q")
+        read_until(terminal, b"\x1b[?1049l")
+        assert top.wait(PATIENCE_S) == 0
+    left.set()
+    path.write_text("circuits: [size]\n", encoding="utf-8")
+    with on_terminal(controller, "top") as (_, top):
+        assert top.wait(PATIENCE_S) == 2
 
 
 def test_top_needs_a_terminal(dgctl: Any, controller: Any) -> None:

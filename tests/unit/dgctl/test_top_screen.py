@@ -6,7 +6,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgctl.top_screen import HELP, SORTS, Known, Look
+from dgctl.top_file import TopFile
+from dgctl.top_screen import HELP, Known, Look
 from digitalgrid.columns import parts_text
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -91,7 +92,7 @@ def test_s_sorts_by_one_column_after_another_and_r_the_other_way_round() -> None
     assert circuits(shown(look, of))[:2] == [30, 29]
     press(look, "r")
     assert circuits(shown(look, of))[:2] == [1, 2]
-    press(look, "r", *"s" * (len(SORTS) - 1))
+    press(look, "r", *"s" * (len(TopFile().sorts()) - 1))
     assert circuits(shown(look, of))[0] == 17
 
 

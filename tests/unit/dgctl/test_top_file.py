@@ -1,0 +1,68 @@
+"""The file of ``dgctl top``: columns and order that people keep, and what is said of a file that cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from dgctl.top_file import TopFile, load_top
+from dgctl.top_screen import Look
+from digitalgrid.config_file import ConfigError, ConfigErrors
+from tests.unit.dgctl.test_top_screen import circuits, known, press, shown
+
+
+def load(tmp_path: Path, text: str) -> TopFile:
+    path = tmp_path / "top.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_top(str(path))
+
+
+def test_columns_are_those_of_the_file_and_s_leads_through_them(tmp_path: Path) -> None:
+    text = "circuits: [sink, Power, lost, id]\nlinks: [id, count]\nrouters: [id]\nsort: -id\n"
+    file = load(tmp_path, text)
+    assert file.sorts() == ("-id", "", "-power", "-lost", "sink", "id")
+    look, of = Look(file), known()
+    lines = shown(look, of)
+    assert {"sink power lost id", "id count", "r9"} < set(lines)
+    head = lines.index("sink power lost id")
+    assert lines[head + 1] == "load30 3 MW 300 kW 30"
+    press(look, "s", "s", "r")
+    assert shown(look, of)[head + 1] == "load1 100 kW 10 kW 1"
+    press(look, "escape")
+    assert shown(look, of)[head + 1] == "load30 3 MW 300 kW 30"
+
+
+def test_what_a_file_leaves_out_is_as_without_one(tmp_path: Path) -> None:
+    file = load(tmp_path, "links: [id]\n")
+    assert (file.circuits, file.sort) == (TopFile().circuits, "")
+    assert circuits(shown(Look(file), known()))[0] == 17
+    assert load(tmp_path, "") == TopFile()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("circuits: [id, size]\n", "circuits have no column 'size'; there are id, state"),
+        ("links: []\n", "has no column; there are id, a, b"),
+        ("sort: size\n", "circuits have no column 'size'"),
+        ("routers: id\n", "routers"),
+        ("loads: [id]\n", "loads"),
+        ("[id\n", "top.yaml"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused_with_what_there_is(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises((ConfigError, ConfigErrors), match=said):
+        load(tmp_path, text)
+
+
+def test_the_usual_file_need_not_be_there_and_one_that_is_named_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert load_top("") == TopFile()
+    (tmp_path / "dgctl").mkdir()
+    (tmp_path / "dgctl" / "top.yaml").write_text("sort: sink\n", encoding="utf-8")
+    assert load_top("").sort == "sink"
+    with pytest.raises(ConfigError, match="No such file"):
+        load_top(str(tmp_path / "none.yaml"))
