@@ -20,6 +20,7 @@ from controller.northbound.principals import RPCS, Caller, Rpc, principal_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.tallies import Tallies
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.reasons import Reason
 from digitalgrid.rpc.decoding import MalformedMessage, check_decoded
 
@@ -93,7 +94,8 @@ def failing(
         if _log.isEnabledFor(level):
             fields = about() | {"reason": str(refusal.reason)}
             _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal, extra=fields)
-        raise CallFailed(status_of(refusal)) from refusal
+        # Some of those who raise it have a name for it, and their frames would hold it that holds them.
+        raise CallFailed(status_of(refusal)) from without_frames(refusal)
     except StoreFailed as error:
         raise CallFailed(status_of(_undecided(error))) from error
     except Exception as error:

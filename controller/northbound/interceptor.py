@@ -6,11 +6,11 @@ from inspect import isasyncgen
 from typing import Any
 
 import grpc
-from grpc_status import rpc_status
 
 from controller.northbound.guard import CallFailed, Guard, failing
 from digitalgrid.rpc.decoding import decoded
 from digitalgrid.rpc.encoding import encoded
+from digitalgrid.rpc.statuses import end_with
 
 # Health checking and reflection, served beside our own services, say nothing of the grid: nobody is judged for them.
 _OURS = "/digitalgrid."
@@ -24,8 +24,7 @@ async def _aborting(context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
     try:
         yield
     except CallFailed as failed:
-        status = rpc_status.to_status(failed.status)
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        end_with(context, failed.status)
 
 
 def _call(guarded: Handler) -> Handler:

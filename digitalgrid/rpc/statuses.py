@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
+import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from digitalgrid.reasons import RefusalCode
 
@@ -36,6 +38,16 @@ def status_of(
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def end_with(context: grpc.aio.ServicerContext, status: Status) -> None:
+    """Of a call that failed, once its handler returns. What ``abort`` raises is kept by the call and keeps the call,
+    with all frames: under a flood of refusals the garbage collector would hold the loop up for them.
+    """
+    said = rpc_status.to_status(status)
+    context.set_code(said.code)
+    context.set_details(said.details)
+    context.set_trailing_metadata(said.trailing_metadata)
 
 
 def _details(

@@ -7,11 +7,11 @@ from typing import Any
 
 import grpc
 from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.reasons import Reason, RefusalCode
 from digitalgrid.rpc.decoding import MalformedMessage, check_decoded, decoded
-from digitalgrid.rpc.statuses import status_of
+from digitalgrid.rpc.statuses import end_with, status_of
 from trading.exchange.ports import Unreachable
 from trading.exchange.reads import CALLER, Caller
 from trading.exchange.runtime import JournalFailed
@@ -94,10 +94,9 @@ def _call(handler: Handler, method: str, rotation: Rotation) -> Handler:
             await _come_in(context.peer(), rotation)
             check_decoded(request)
             return await handler(request, context)
-        except grpc.aio.AbortError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever called is told
-            await _abort(context, failed(error, method))
+            _end(context, error, method)
+            return None
 
     return call
 
@@ -110,14 +109,13 @@ def _stream(handler: Handler, method: str, rotation: Rotation) -> Handler:
             async with aclosing(handler(request, context)) as answers:
                 async for answer in answers:
                     yield answer
-        except grpc.aio.AbortError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever called is told
-            await _abort(context, failed(error, method))
+            _end(context, error, method)
 
     return stream
 
 
-async def _abort(context: grpc.aio.ServicerContext, status: Status) -> None:
-    said = rpc_status.to_status(status)
-    await context.abort(said.code, said.details, said.trailing_metadata)
+def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
+    end_with(context, failed(error, method))
+    # Some of those who raise it have a name for it, and their frames would hold it that holds them.
+    without_frames(error)
