@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -309,7 +310,7 @@ def _places(intervals: Iterable[IntervalRecord]) -> list[tuple[int, int]]:
 _NEW_RECORD = "DO UPDATE SET record = excluded.record"
 # Rows of one statement: it lets go of the interpreter's lock once, and not once a row, and the loop has it meanwhile.
 # Each other number of rows is a statement to be prepared, so there are few; more rows of one would gain little.
-_TOGETHER = (64, 16, 4, 1)
+_TOGETHER = (64, 16, 4)
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -322,8 +323,14 @@ class _Table(msgspec.Struct, frozen=True):
     columns: Callable[[Any, Encode], tuple[object, ...]]
 
     def insert(self, count: int) -> str:
-        row = f"({', '.join('?' * self.width)})"
-        return f"INSERT INTO {self.name} VALUES {', '.join([row] * count)} ON CONFLICT {self.on_conflict}"
+        return _insertion(self.name, self.width, count, self.on_conflict)
+
+
+# Made anew, they would be a quarter of what few rows cost.
+@cache
+def _insertion(table: str, width: int, count: int, on_conflict: str) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * count)} ON CONFLICT {on_conflict}"
 
 
 def _insert(db: sqlite3.Connection, table: _Table, rows: Sequence[tuple[object, ...]]) -> None:
@@ -333,6 +340,7 @@ def _insert(db: sqlite3.Connection, table: _Table, rows: Sequence[tuple[object, 
             together = rows[first : first + count]
             db.execute(table.insert(count), list(chain.from_iterable(together)))
             first += count
+    db.executemany(table.insert(1), rows[first:])
 
 
 def _rows(records: Iterable[Record]) -> Iterator[tuple[_Table, list[tuple[object, ...]]]]:
