@@ -18,15 +18,27 @@ from controller.routing.compiled import Engine, Kernel, engine_in_use, kernels, 
 
 
 class Guarded(np.ndarray[Any, Any]):
-    """An array inside a kernel."""
+    """An array inside a kernel. Kernels do little else than read and write, so what each of both takes counts."""
 
     def __getitem__(self, index: Any) -> Any:
-        _require_no_negative(index)
-        return super().__getitem__(index)
+        if isinstance(index, _WHOLE):
+            if index < 0:
+                raise _counted_from_the_end(index)
+        elif isinstance(index, tuple):
+            _require_no_negative(index)
+        return _read(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        _require_no_negative(index)
-        super().__setitem__(index, value)
+        if isinstance(index, _WHOLE):
+            if index < 0:
+                raise _counted_from_the_end(index)
+        elif isinstance(index, tuple):
+            _require_no_negative(index)
+        _write(self, index, value)
+
+
+_WHOLE = (int, np.integer)
+_read, _write = np.ndarray.__getitem__, np.ndarray.__setitem__
 
 
 def check_kernels() -> None:
@@ -96,12 +108,14 @@ def _as_type(value: Any, kind: type) -> Any:
     return value
 
 
-def _require_no_negative(index: Any) -> None:
-    if isinstance(index, tuple):
-        for each in index:
-            _require_no_negative(each)
-    elif isinstance(index, int | np.integer) and index < 0:
-        raise IndexError(f"a kernel reads or writes at {index}")
+def _require_no_negative(index: tuple[Any, ...]) -> None:
+    for each in index:
+        if isinstance(each, _WHOLE) and each < 0:
+            raise _counted_from_the_end(each)
+
+
+def _counted_from_the_end(index: int | np.integer[Any]) -> IndexError:
+    return IndexError(f"a kernel reads or writes at {index}")
 
 
 class _Numpy:
