@@ -1,6 +1,7 @@
 """Options of the tests. Which engine runs the kernels: ``pytest --engine checked tests/unit/routing``."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def pytest_configure(config: pytest.Config) -> None:
         check_kernels()
     else:
         use_engine(Engine(engine))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests and all that they import stay to the end: searches for garbage look through none of it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -13,7 +13,6 @@ def as_before() -> Iterator[None]:
     thresholds = gc.get_threshold()
     yield
     gc.enable()
-    gc.unfreeze()
     gc.set_threshold(*thresholds)
 
 
