@@ -43,6 +43,9 @@ _SCRAPES = 50
 _ALLOWED_S = 0.005
 # As Prometheus asks.
 _ASKED = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+_REQUEST = (
+    f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {_ASKED}\r\nConnection: close\r\n\r\n"
+).encode()
 
 
 def rows(full: bool) -> Iterator[Row]:
@@ -57,6 +60,7 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
     gate = Gate(Budget())
     metered_s: list[float] = []
     unmetered_s: list[float] = []
+    statuses: list[bytes] = []
     admitted = True
     async with controller_on(lsas, directory, gate) as (runtime, _, address):
         client = Client(load_ids(lsas))
@@ -82,7 +86,7 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
                     if metered:
                         # The first look at meters is at once; from then on they are charged below.
                         await meters.news()
-                    reading = asyncio.ensure_future(_read_each_second(port))
+                    reading = asyncio.ensure_future(_read_each_second(port, statuses))
                     begun_s = time.process_time()
                     answered = await client.ask(address, _ASK)
                     taken_s = time.process_time() - begun_s
@@ -92,6 +96,7 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
                 await release_all(runtime)
         finally:
             client.close()
+    read = all(each.endswith(b" 200 OK") for each in statuses) and len(statuses) >= _ROUNDS
     metered_quiet_s = quieter(metered_s) / (1.0 - look_share)
     ratio = quieter(unmetered_s) / metered_quiet_s
     return [
@@ -110,8 +115,8 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
             name,
             metered_quiet_s,
             {"unmetered": ratio * metered_quiet_s},
-            admitted,
-            {"of_meters": look_share, "busy": busyness()},
+            admitted and read,
+            {"of_meters": look_share, "reads": len(statuses), "busy": busyness()},
         ),
     ]
 
@@ -142,10 +147,12 @@ async def _meters(lsas: Sequence[RouterLsa]) -> tuple[list[RouterMeters], list[s
     ], []
 
 
-async def _read_each_second(port: int) -> None:
+async def _read_each_second(port: int, statuses: list[bytes]) -> None:
+    """What each answer begins with is noted: of a request that is refused metrics would cost nothing."""
     while port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
-        await reader.read()
+        writer.write(_REQUEST)
+        answer = await reader.read()
         writer.close()
+        statuses.append(answer.partition(b"\r\n")[0])
         await asyncio.sleep(1.0)
