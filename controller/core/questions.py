@@ -148,6 +148,10 @@ class Questions:
         """Whether the router has a session, in step with what it advertises."""
         return self._network.is_connected(router_id)
 
+    def connected_router_ids(self) -> set[str]:
+        """All routers of which :meth:`is_connected` is true."""
+        return self._network.in_step()
+
     def table_version(self, router_id: str) -> int:
         """Version of the router's circuit table when it was last read back in this session; 0 before that."""
         return self._network.table_version(router_id)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
-from operator import attrgetter
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from controller.core.questions import Questions
 from controller.metrics.reference import METRICS, PREFIX
 from digitalgrid.metrics.families import Families, Family, one_label
 
-# Read of each circuit: an enumeration's property would take longer than all else.
-_STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
 # Shares of links that are told apart, by their upper ends.
 _TENTHS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
 # Of what an operator has drained, and is away: nobody needs to be called for it. What is being drained may carry power.
@@ -30,14 +27,19 @@ def _none_of(words: type[Enum]) -> dict[str, float]:
 
 
 def of_circuits(known: Questions) -> Iterator[Family]:
-    circuits = known.circuits.values()
-    states = _none_of(CircuitState) | Counter(map(_STATE, circuits))
-    power_w = _none_of(CircuitState)
-    for circuit in circuits:
-        power_w[circuit.state._value_] += circuit.power_w
-    protected = _none_of(Protection) | Counter(map(_PROTECTION, circuits))
+    """All that are remembered are looked at, once: to note each change instead would cost admissions more."""
+    # An enumeration's property, or its hash, would take longer than all else.
+    powers_w: dict[str, list[float]] = {each.value: [] for each in CircuitState}
+    protected = _none_of(Protection)
     del protected[Protection.NONE.value]
+    for circuit in known.circuits.values():
+        powers_w[circuit.state._value_].append(circuit.power_w)
+        word = circuit.guard.word
+        if word is not Protection.NONE:
+            protected[word.value] += 1
+    states = {state: len(each) for state, each in powers_w.items()}
     yield _FAMILIES.of("circuits", one_label(states))
+    power_w = {state: sum(each) for state, each in powers_w.items()}
     yield _FAMILIES.of("circuit_power_watts", one_label(power_w))
     yield _FAMILIES.of("circuits_protected", one_label(protected))
 
@@ -45,19 +47,18 @@ def of_circuits(known: Questions) -> Iterator[Family]:
 def of_network(known: Questions, now_ns: int) -> list[Family]:
     view = known.view
     fresh = known.fresh_router_ids(now_ns)
+    away = view.routers.keys() - known.connected_router_ids()
     routers = {
         "known": len(view.routers),
-        "connected": sum(map(known.is_connected, view.routers)),
+        "connected": len(view.routers) - len(away),
         "stale": len(view.routers.keys() - fresh),
-        _OFF: sum(
-            router.admin is AdminState.DRAINED and not known.is_connected(router_id)
-            for router_id, router in view.routers.items()
-        ),
+        _OFF: sum(view.routers[each].admin is AdminState.DRAINED for each in away),
     }
+    not_up = [each for each in view.links.values() if each.state is not LinkState.UP]
     links = _none_of(LinkState) | {_OFF: 0}
-    for link in view.links.values():
-        is_off = link.state is not LinkState.UP and view.is_drained(link)
-        links[_OFF if is_off else link.state._value_] += 1
+    links[LinkState.UP.value] = len(view.links) - len(not_up)
+    for link in not_up:
+        links[_OFF if view.is_drained(link) else link.state.value] += 1
     drains = _none_of(AdminState) | Counter(each.state.value for each in known.drains.values())
     del drains[AdminState.IN_SERVICE.value]
     heard = {(worth.value,): count for worth, count in known.advertisements_heard.items()}
