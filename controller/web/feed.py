@@ -66,8 +66,10 @@ class PageFeed:
         meters: MeterLook,
         about: About,
         history: History,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._services = services
+        self._linger_s = linger_s
         self._history = history
         self._runtime = runtime = services.runtime
         self._gate = gate
@@ -166,7 +168,7 @@ class PageFeed:
             if not self._tallies.web_clients:
                 self._looking.close()
                 loop = asyncio.get_running_loop()
-                self._ending = loop.call_later(LINGER_S, self._end)
+                self._ending = loop.call_later(self._linger_s, self._end)
 
     def _end(self) -> None:
         if self._ending is not None:

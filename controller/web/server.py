@@ -14,7 +14,7 @@ from controller.web.about import About
 from controller.web.assets import Assets
 from controller.web.calls import Calls
 from controller.web.emulation import EmulationFaults
-from controller.web.feed import PageFeed
+from controller.web.feed import LINGER_S, PageFeed
 from controller.web.history import History
 from controller.web.market import MarketLook
 from controller.web.stream import Streams
@@ -50,13 +50,14 @@ async def serving_page(
     most_connections: int = MOST_CONNECTIONS,
     names: Iterable[str] = (),
     token_file: Path | None = None,
+    linger_s: float = LINGER_S,
 ) -> AsyncIterator[str]:
     """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
-    is taken, or the token in its file is no secret.
+    is taken, or the token in its file is no secret. What was told is kept for ``linger_s`` after the last browser.
     """
     trust = Trust(listen, token_file)
     history = History(services.runtime, services.marks)
-    feed = PageFeed(services, gate, meters, about, history)
+    feed = PageFeed(services, gate, meters, about, history, linger_s)
     app = _application(services, feed, history, trust)
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)
