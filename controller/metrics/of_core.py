@@ -14,6 +14,8 @@ from controller.core.questions import Questions
 from controller.metrics.reference import METRICS, PREFIX
 from digitalgrid.metrics.families import Families, Family, one_label
 
+# Asked of each circuit, and of each link: members of enumerations take longer to come by than all else.
+_UNPROTECTED, _UP = Protection.NONE, LinkState.UP
 # Shares of links that are told apart, by their upper ends.
 _TENTHS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
 # Of what an operator has drained, and is away: nobody needs to be called for it. What is being drained may carry power.
@@ -28,14 +30,13 @@ def _none_of(words: type[Enum]) -> dict[str, float]:
 
 def of_circuits(known: Questions) -> Iterator[Family]:
     """All that are remembered are looked at, once: to note each change instead would cost admissions more."""
-    # An enumeration's property, or its hash, would take longer than all else.
     powers_w: dict[str, list[float]] = {each.value: [] for each in CircuitState}
     protected = _none_of(Protection)
-    del protected[Protection.NONE.value]
+    del protected[_UNPROTECTED.value]
     for circuit in known.circuits.values():
         powers_w[circuit.state._value_].append(circuit.power_w)
         word = circuit.guard.word
-        if word is not Protection.NONE:
+        if word is not _UNPROTECTED:
             protected[word.value] += 1
     states = {state: len(each) for state, each in powers_w.items()}
     yield _FAMILIES.of("circuits", one_label(states))
@@ -54,9 +55,9 @@ def of_network(known: Questions, now_ns: int) -> list[Family]:
         "stale": len(view.routers.keys() - fresh),
         _OFF: sum(view.routers[each].admin is AdminState.DRAINED for each in away),
     }
-    not_up = [each for each in view.links.values() if each.state is not LinkState.UP]
+    not_up = [each for each in view.links.values() if each.state is not _UP]
     links = _none_of(LinkState) | {_OFF: 0}
-    links[LinkState.UP.value] = len(view.links) - len(not_up)
+    links[_UP.value] = len(view.links) - len(not_up)
     for link in not_up:
         links[_OFF if view.is_drained(link) else link.state.value] += 1
     drains = _none_of(AdminState) | Counter(each.state.value for each in known.drains.values())

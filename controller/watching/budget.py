@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from controller.watching.thread_times import ThreadTimes, thread_times
 
-# Of the loop's time, while it has other things to do: half of what watching may cost admissions, for what is written
-# takes its time in gRPC's threads too.
-SHARE = 0.025
+# Of the loop's time, while it has other things to do: less than half of what watching may cost admissions, for to note
+# what changes, and what is written in gRPC's threads, takes its time too.
+SHARE = 0.02
 # While the loop has little else to do: what is owed since a busy time is told soon, and whoever calls is heard at once.
 IDLE_SHARE = 0.8
 # The loop is busy where others take more than this of what is left to them.

@@ -32,7 +32,11 @@ class CircuitState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self is CircuitState.WITHDRAWN or self is CircuitState.FAILED
+        return self in _ENDED
+
+
+# Asked again and again: members of enumerations are slow to come by.
+_ENDED = (CircuitState.WITHDRAWN, CircuitState.FAILED)
 
 
 class CircuitEvent(StrEnum):

@@ -27,6 +27,9 @@ from controller.core.circuits.route import Route
 from controller.core.circuits.standby_room import StandbyRoom
 from digitalgrid.model import CircuitGeneration
 
+# Asked of everything that is held, and slow to come by: it is a member of an enumeration.
+_LINK_DIRECTION = ResourceKind.LINK_DIRECTION
+
 
 class Holdings:
     """Read side of the reservations; only :class:`~controller.core.circuits.reservations.Reservations` changes it."""
@@ -61,7 +64,7 @@ class Holdings:
     def on_links(self) -> Iterator[tuple[str, float]]:
         """The total (A) of each direction of each link that is held, by its id."""
         for resource, account in self._accounts.items():
-            if resource.kind is ResourceKind.LINK_DIRECTION:
+            if resource.kind is _LINK_DIRECTION:
                 yield resource.id, (account.quanta + account.pool) / QUANTA
 
     def pool(self, resource: Resource) -> float:
