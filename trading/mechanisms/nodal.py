@@ -8,7 +8,9 @@ less the conversion; what is between them is losses, tolls and what full lines a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -240,14 +242,7 @@ class _Rounding:
     def matches(self) -> Iterator[Match]:
         book, bought, sold = self._allocation.book, self._bought, self._sold
         circuits = self._allocation.circuits()
-        problem, link_ids, router_ids = (
-            book.problem,
-            self._network.link_ids,
-            self._network.router_ids,
-        )
-        links = [link_ids[link] for link in problem.graph.link[circuits.arc].tolist()]
-        ends = circuits.start.tolist()
-        for number, (load, source, wh, injected_ppm, at_load, fair) in enumerate(
+        for number, (load, source, wh, injected_ppm, buyer_price, seller_price, path) in enumerate(
             self._figures(circuits)
         ):
             buy, sell = book.bids[load], book.asks[source]
@@ -255,16 +250,11 @@ class _Rounding:
                 wh = Wh(buy.wh - bought[load])
             if wh <= 0:
                 continue
-            # What a seller's limit comes to at the delivery point; prices of routers, in whole numbers, may be just
-            # below. What the buyer pays is never less, nor more than his limit.
-            least = MicroPerKwh(-(-sell.limit * injected_ppm // PPM))
-            buyer_price = min(buy.limit, max(at_load, least))
-            seller_price = max(least, min(fair, buyer_price))
-            path = tuple(links[ends[number] : ends[number + 1]])
             reason = self._kept_apart(buy, sell)
             if reason is None and self._particular:
-                nodes = problem.graph.tail[circuits.arcs(number)].tolist()
-                ids = {*path, *(router_ids[node] for node in (*nodes, problem.load_node[load]))}
+                nodes = book.problem.graph.tail[circuits.arcs(number)].tolist()
+                nodes.append(book.problem.load_node[load])
+                ids = {*path, *(self._network.router_ids[node] for node in nodes)}
                 reason = self._unwanted(buy, sell, ids, injected_ppm)
             if reason is None and buyer_price < seller_price:
                 # What both could gain is less than what is lost by whole prices.
@@ -285,28 +275,40 @@ class _Rounding:
 
     def _figures(
         self, circuits: Circuits
-    ) -> Iterator[tuple[int, int, Wh, int, MicroPerKwh, MicroPerKwh]]:
+    ) -> Iterator[tuple[int, int, Wh, int, MicroPerKwh, MicroPerKwh, tuple[str, ...]]]:
         """Of each circuit: its load and source, whole Wh, millionths to be injected, the buyer's price, and the
-        seller's, delivered.
+        seller's, delivered; its links.
         """
         book, efficiency = self._allocation.book, self._network.graph.efficiency
         first = book.problem.source_node[circuits.source]
         last = book.problem.load_node[circuits.load]
         ratio = circuits.injected_w / circuits.delivered_w
-        columns = (
-            circuits.load,
-            circuits.source,
-            _wh_below(circuits.delivered_w, _length_ns(book.bids)),
-            np.ceil(PPM * ratio),
-            np.rint(self._price[last]),
-            np.ceil(self._price[first] * efficiency[first] * ratio),
+        loads, sources = circuits.load.tolist(), circuits.source.tolist()
+        energy_wh = _whole(_wh_below(circuits.delivered_w, _length_ns(book.bids)))
+        injected_ppm = _whole(np.ceil(PPM * ratio))
+        # What a seller's limit comes to at the delivery point; prices of routers, in whole numbers, may be just below.
+        # What the buyer pays is never less, nor more than his limit.
+        asked = (book.asks[source].limit for source in sources)
+        least = np.array(
+            [-(-limit * ppm // PPM) for limit, ppm in zip(asked, injected_ppm, strict=True)],
+            dtype=np.float64,
         )
-        return zip(*(column.astype(np.int64).tolist() for column in columns), strict=True)
+        most = np.array([book.bids[load].limit for load in loads], dtype=np.float64)
+        buyer_price = np.minimum(most, np.maximum(np.rint(self._price[last]), least))
+        fair = np.ceil(self._price[first] * efficiency[first] * ratio)
+        seller_price = np.maximum(least, np.minimum(fair, buyer_price))
+        ids = self._network.link_ids
+        links = [ids[link] for link in book.problem.graph.link[circuits.arc].tolist()]
+        ends = circuits.start.tolist()
+        paths = [tuple(links[begin:end]) for begin, end in pairwise(ends)]
+        prices = _whole(buyer_price), _whole(seller_price)
+        return zip(loads, sources, energy_wh, injected_ppm, *prices, paths, strict=True)
 
     def _kept_apart(self, buy: Order, sell: Order) -> MarketReason | None:
         if buy.party == sell.party:
             return MarketReason.SELF_TRADE
-        return MarketReason.BARRED if (buy.seq, sell.seq) in self._network.barred else None
+        barred = self._network.barred
+        return MarketReason.BARRED if barred and (buy.seq, sell.seq) in barred else None
 
     def _unwanted(
         self, buy: Order, sell: Order, ids: set[str], injected_ppm: int
@@ -361,6 +363,10 @@ class _Rounding:
         why[~has_route] = 3
         numbers: list[int] = why.tolist()
         return numbers
+
+
+def _whole(numbers: Floats) -> list[Any]:
+    return numbers.astype(np.int64).tolist()  # type: ignore[no-any-return]
 
 
 def _wh_below(watts: Floats, length_ns: int) -> Floats:

@@ -16,12 +16,14 @@ import numpy as np
 from controller.routing.compiled import compiled_numeric
 from controller.routing.dispatch.ldl import Factor, Pattern, factorise
 from controller.routing.dispatch.newton import (
+    Blocks,
     Network,
     Point,
     Residuals,
     Targets,
     assemble,
     direction,
+    empty_blocks,
     empty_point,
     empty_targets,
     residuals,
@@ -84,6 +86,7 @@ def minimise(network: Network, pattern: Pattern, factor: Factor) -> Solution:
         other,
         targets,
         bent,
+        empty_blocks(network),
         price_tolerance,
     )
     good = primal <= _GOOD_POWER and dual <= _GOOD_PRICE + 1e2 * rounding and gap <= _GOOD_GAP
@@ -119,25 +122,27 @@ def _start(network: Network) -> Point:
 
 
 @compiled_numeric
-def _longest(values: Floats, steps: Floats) -> float:
-    longest = np.inf
+def _longest(values: Floats, steps: Floats, longest: float) -> float:
+    """No longer than that."""
     for i in range(len(values)):
-        if steps[i] < 0.0:
-            longest = min(longest, -values[i] / steps[i])
+        # Divided only where it would be too far: that is seldom.
+        if steps[i] < 0.0 and values[i] + longest * steps[i] < 0.0:
+            longest = -values[i] / steps[i]
     return longest
 
 
 @compiled_numeric
 def _longest_step(point: Point, step: Point) -> float:
     """How far all values and multipliers may go until the first is 0."""
-    length = min(_longest(point.flow, step.flow), _longest(point.flow_dual, step.flow_dual))
-    length = min(length, _longest(point.spare, step.spare))
-    length = min(length, _longest(point.spare_dual, step.spare_dual))
-    length = min(length, _longest(point.power, step.power))
-    length = min(length, _longest(point.power_dual, step.power_dual))
-    length = min(length, _longest(point.rest, step.rest))
-    length = min(length, _longest(point.rest_dual, step.rest_dual))
-    return min(length, _longest(point.waste, step.waste), _longest(point.price, step.price))
+    length = _longest(point.flow, step.flow, np.inf)
+    length = _longest(point.flow_dual, step.flow_dual, length)
+    length = _longest(point.spare, step.spare, length)
+    length = _longest(point.spare_dual, step.spare_dual, length)
+    length = _longest(point.power, step.power, length)
+    length = _longest(point.power_dual, step.power_dual, length)
+    length = _longest(point.rest, step.rest, length)
+    length = _longest(point.rest_dual, step.rest_dual, length)
+    return float(_longest(point.price, step.price, _longest(point.waste, step.waste, length)))
 
 
 @compiled_numeric
@@ -287,6 +292,7 @@ def _iterate(
     other: Point,
     targets: Targets,
     bent: Residuals,
+    blocks: Blocks,
     price_tolerance: float,
 ) -> tuple[int, float, float, float]:
     """Leaves the best point in ``best``; returns iterations, and what it lacks: balance, stationarity, and its gap."""
@@ -309,11 +315,13 @@ def _iterate(
             _copy(point, best)
         if max(missed, balance) <= 1.0 or since > _MAX_WITHOUT_PROGRESS:
             return iteration, *lacks
-        assemble(network, point, diagonal, upper)
+        assemble(network, point, blocks, diagonal, upper)
         factorise(pattern, diagonal, upper, factor)
         for each in targets:
             each[:] = 0.0
-        direction(network, pattern, factor, diagonal, upper, point, lacking, targets, predictor)
+        direction(
+            network, pattern, factor, blocks, diagonal, upper, point, lacking, targets, predictor
+        )
         length = min(1.0, _longest_step(point, predictor))
         centring = (_gap(point, predictor, length) / gap) ** 3
         target = max(centring * gap, _MIN_TARGET)
@@ -321,14 +329,16 @@ def _iterate(
         if primal > _GOOD_POWER or dual > _GOOD_PRICE:
             target = max(target, min(gap, _worth(network, point, lacking)))
         _aim(network, lacking, target, predictor, length, targets, bent)
-        direction(network, pattern, factor, diagonal, upper, point, bent, targets, step)
+        direction(network, pattern, factor, blocks, diagonal, upper, point, bent, targets, step)
         length = min(1.0, _longest_step(point, step))
         for _ in range(_MAX_CORRECTIONS):
             if length >= _LONG_STEP:
                 break
             wanted = min(1.0, 1.08 * length + 0.08)
             _centre(point, step, wanted, target, targets)
-            direction(network, pattern, factor, diagonal, upper, point, bent, targets, other)
+            direction(
+                network, pattern, factor, blocks, diagonal, upper, point, bent, targets, other
+            )
             longer = min(1.0, _longest_step(point, other))
             if longer < length + _MIN_GAIN * (wanted - length):
                 break

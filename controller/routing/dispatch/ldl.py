@@ -42,13 +42,15 @@ def elimination_order(size: int, one: Ints, other: Ints) -> Ints:
     if size < 2:
         return np.zeros(size, dtype=np.int32)
     # Loaded when it is needed: a controller that starts has no time for it.
-    import scipy.sparse as sp
+    from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
 
-    weights = np.ones(len(one))
-    half = sp.coo_array((weights, (one, other)), shape=(size, size))
-    degree = np.bincount(one, minlength=size) + np.bincount(other, minlength=size)
-    matrix = sp.csc_array(sp.diags_array(degree + 1.0) - half - half.T)
+    every = np.arange(size, dtype=np.int32)
+    row, column = np.concatenate([one, other, every]), np.concatenate([other, one, every])
+    # Links, then a diagonal that is above what is beside it.
+    weights = np.full(len(row), -1.0)
+    weights[2 * len(one) :] = np.bincount(column, minlength=size)
+    matrix = csc_array((weights, (row, column)), shape=(size, size))
     options = {"SymmetricMode": True}
     found = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
     return np.asarray(found.perm_c, dtype=np.int32)

@@ -62,6 +62,25 @@ class Residuals(NamedTuple):
     node: Floats
 
 
+class Blocks(NamedTuple):
+    """What all directions from a point have in common, so that it is divided only once.
+
+    Arcs: ``per_flow`` is 1 / flow, ``marginal`` what the last received watt takes, ``own`` the diagonal of the reduced
+    Hessian. Links: ``shared`` is what they add to each entry of the block of their arcs, ``per_pair`` 1 / its
+    determinant. ``per_cell``: 1 / a cell's entry of the reduced Hessian.
+    """
+
+    per_flow: Floats
+    marginal: Floats
+    own: Floats
+    per_spare: Floats
+    shared: Floats
+    per_pair: Floats
+    per_power: Floats
+    per_rest: Floats
+    per_cell: Floats
+
+
 class Targets(NamedTuple):
     """What each product of a value and its multiplier is to become, named after the value."""
 
@@ -76,6 +95,12 @@ def empty_targets(network: Network) -> Targets:
     arcs, links, cells = len(network.tail), len(network.first), len(network.cell_node)
     sizes = (arcs, links, cells, cells, len(network.efficiency))
     return Targets(*(np.zeros(size) for size in sizes))
+
+
+def empty_blocks(network: Network) -> Blocks:
+    arcs, links, cells = len(network.tail), len(network.first), len(network.cell_node)
+    sizes = (arcs, arcs, arcs, links, links, links, cells, cells, cells)
+    return Blocks(*(np.zeros(size) for size in sizes))
 
 
 def empty_point(network: Network) -> Point:
@@ -112,67 +137,73 @@ def residuals(network: Network, point: Point, out: Residuals) -> tuple[float, fl
 
 
 @compiled_numeric
-def _blocks(network: Network, point: Point, k: int) -> tuple[float, float]:
-    """Diagonal of an arc's reduced Hessian, and what its link adds to each entry of the pair's 2 x 2 block."""
-    link = network.link_of_arc[k]
-    curvature = 2.0 * network.square[k] * point.price[network.tail[k]]
-    own = curvature + point.flow_dual[k] / point.flow[k] + _DAMPING
-    return own, point.spare_dual[link] / point.spare[link]
-
-
-@compiled_numeric
-def _cell_block(point: Point, c: int) -> float:
-    power, rest = point.power_dual[c] / point.power[c], point.rest_dual[c] / point.rest[c]
-    return float(power + rest + _DAMPING)
-
-
-@compiled_numeric
-def _marginal(network: Network, point: Point, k: int) -> float:
-    return float(network.linear[k] + 2.0 * network.square[k] * point.flow[k])
-
-
-@compiled_numeric
-def assemble(network: Network, point: Point, diagonal: Floats, upper: Floats) -> None:
+def assemble(
+    network: Network, point: Point, blocks: Blocks, diagonal: Floats, upper: Floats
+) -> None:
+    """Fills in what all directions from the point have in common, and the matrix of the prices."""
     for v in range(len(diagonal)):
         diagonal[v] = point.waste[v] / point.price[v]
     upper[:] = 0.0
+    for k in range(len(network.tail)):
+        curvature = 2.0 * network.square[k]
+        blocks.per_flow[k] = 1.0 / point.flow[k]
+        blocks.marginal[k] = network.linear[k] + curvature * point.flow[k]
+        curvature *= point.price[network.tail[k]]
+        blocks.own[k] = curvature + point.flow_dual[k] * blocks.per_flow[k] + _DAMPING
     for e in range(len(network.first)):
-        k, twin = network.first[e], network.second[e]
-        own, shared = _blocks(network, point, k)
-        tail, head = network.tail[k], network.head[k]
-        gain, pays = network.efficiency[head], _marginal(network, point, k)
-        if twin < 0:
-            inverse = 1.0 / (own + shared)
-            diagonal[head] += gain * gain * inverse
-            diagonal[tail] += pays * pays * inverse
-            upper[network.place[e]] -= gain * pays * inverse
-            continue
-        other, _ = _blocks(network, point, twin)
-        # The inverse of [[own + shared, shared], [shared, other + shared]], without cancellation.
-        determinant = own * other + shared * (own + other)
-        inverse = (other + shared) / determinant
-        other_inverse = (own + shared) / determinant
-        cross = -shared / determinant
-        back_gain, back_pays = network.efficiency[tail], _marginal(network, point, twin)
-        # Columns: head receives from k and pays for the twin; tail pays for k and receives from the twin.
-        diagonal[head] += (
-            gain * gain * inverse
-            + back_pays * back_pays * other_inverse
-            - 2.0 * gain * back_pays * cross
-        )
-        diagonal[tail] += (
-            pays * pays * inverse
-            + back_gain * back_gain * other_inverse
-            - 2.0 * pays * back_gain * cross
-        )
-        upper[network.place[e]] += (
-            (gain * back_gain + pays * back_pays) * cross
-            - gain * pays * inverse
-            - back_gain * back_pays * other_inverse
-        )
+        _assemble_link(network, point, blocks, e, diagonal, upper)
     for c in range(len(network.cell_node)):
-        own = _cell_block(point, c)
-        diagonal[network.cell_node[c]] += network.cell_gain[c] ** 2 / own
+        blocks.per_power[c] = 1.0 / point.power[c]
+        blocks.per_rest[c] = 1.0 / point.rest[c]
+        bounds = point.power_dual[c] * blocks.per_power[c] + point.rest_dual[c] * blocks.per_rest[c]
+        blocks.per_cell[c] = 1.0 / (bounds + _DAMPING)
+    for c in range(len(network.cell_node)):
+        gain = network.cell_gain[c]
+        diagonal[network.cell_node[c]] += gain * gain * blocks.per_cell[c]
+
+
+@compiled_numeric
+def _assemble_link(
+    network: Network, point: Point, blocks: Blocks, e: int, diagonal: Floats, upper: Floats
+) -> None:
+    k, twin = network.first[e], network.second[e]
+    blocks.per_spare[e] = 1.0 / point.spare[e]
+    shared = point.spare_dual[e] * blocks.per_spare[e]
+    blocks.shared[e] = shared
+    own, pays = blocks.own[k], blocks.marginal[k]
+    tail, head = network.tail[k], network.head[k]
+    gain = network.efficiency[head]
+    if twin < 0:
+        inverse = 1.0 / (own + shared)
+        blocks.per_pair[e] = inverse
+        diagonal[head] += gain * gain * inverse
+        diagonal[tail] += pays * pays * inverse
+        upper[network.place[e]] -= gain * pays * inverse
+        return
+    other = blocks.own[twin]
+    # The inverse of [[own + shared, shared], [shared, other + shared]], without cancellation.
+    per_pair = 1.0 / (own * other + shared * (own + other))
+    blocks.per_pair[e] = per_pair
+    inverse = (other + shared) * per_pair
+    other_inverse = (own + shared) * per_pair
+    cross = -shared * per_pair
+    back_gain, back_pays = network.efficiency[tail], blocks.marginal[twin]
+    # Columns: head receives from k and pays for the twin; tail pays for k and receives from the twin.
+    diagonal[head] += (
+        gain * gain * inverse
+        + back_pays * back_pays * other_inverse
+        - 2.0 * gain * back_pays * cross
+    )
+    diagonal[tail] += (
+        pays * pays * inverse
+        + back_gain * back_gain * other_inverse
+        - 2.0 * pays * back_gain * cross
+    )
+    upper[network.place[e]] += (
+        (gain * back_gain + pays * back_pays) * cross
+        - gain * pays * inverse
+        - back_gain * back_pays * other_inverse
+    )
 
 
 @compiled_numeric
@@ -193,6 +224,7 @@ def direction(
     network: Network,
     pattern: Pattern,
     factor: Factor,
+    blocks: Blocks,
     diagonal: Floats,
     upper: Floats,
     point: Point,
@@ -205,30 +237,21 @@ def direction(
     right, checked, work = np.zeros(nodes), np.zeros(nodes), np.zeros(nodes)
     # What an arc's or cell's own equation has on its right side, before prices move.
     arc_right, cell_right = out.flow, out.power
+    for e in range(links):
+        out.spare[e] = targets.spare[e] * blocks.per_spare[e] - point.spare_dual[e]
     for k in range(len(network.tail)):
-        link = network.link_of_arc[k]
-        arc_right[k] = (
-            -lacking.arc[k]
-            + targets.flow[k] / point.flow[k]
-            - point.flow_dual[k]
-            - targets.spare[link] / point.spare[link]
-            + point.spare_dual[link]
-        )
+        pulled = targets.flow[k] * blocks.per_flow[k] - point.flow_dual[k]
+        arc_right[k] = pulled - lacking.arc[k] - out.spare[network.link_of_arc[k]]
     for c in range(cells):
-        cell_right[c] = (
-            -lacking.cell[c]
-            + targets.power[c] / point.power[c]
-            - point.power_dual[c]
-            - targets.rest[c] / point.rest[c]
-            + point.rest_dual[c]
-        )
+        pulled = targets.power[c] * blocks.per_power[c] - point.power_dual[c]
+        pushed = targets.rest[c] * blocks.per_rest[c] - point.rest_dual[c]
+        cell_right[c] = pulled - lacking.cell[c] - pushed
     for v in range(nodes):
         right[v] = targets.waste[v] / point.price[v] - point.waste[v] - lacking.node[v]
     for e in range(links):
-        _spread(network, point, e, arc_right, right, -1.0)
+        _spread(network, blocks, e, arc_right, right)
     for c in range(cells):
-        own = _cell_block(point, c)
-        right[network.cell_node[c]] -= network.cell_gain[c] * cell_right[c] / own
+        right[network.cell_node[c]] -= network.cell_gain[c] * cell_right[c] * blocks.per_cell[c]
     price = out.price
     price[:] = right
     solve(pattern, factor, price)
@@ -239,34 +262,29 @@ def direction(
     solve(pattern, factor, work)
     for v in range(nodes):
         price[v] += work[v]
-    _back(network, point, targets, out)
+    _back(network, blocks, point, targets, out)
 
 
 @compiled_numeric
-def _spread(
-    network: Network, point: Point, e: int, arc_right: Floats, right: Floats, sign: float
-) -> None:
-    """Adds ``sign`` times what a link's arcs, moved by their right sides, bring to the routers' balances."""
+def _spread(network: Network, blocks: Blocks, e: int, arc_right: Floats, right: Floats) -> None:
+    """Takes what a link's arcs, moved by their right sides, bring to the routers' balances from these."""
     k, twin = network.first[e], network.second[e]
-    own, shared = _blocks(network, point, k)
     tail, head = network.tail[k], network.head[k]
     if twin < 0:
-        moved = arc_right[k] / (own + shared)
-        right[head] += sign * network.efficiency[head] * moved
-        right[tail] -= sign * _marginal(network, point, k) * moved
+        moved = arc_right[k] * blocks.per_pair[e]
+        right[head] -= network.efficiency[head] * moved
+        right[tail] += blocks.marginal[k] * moved
         return
-    other, _ = _blocks(network, point, twin)
-    determinant = own * other + shared * (own + other)
-    difference = shared * (arc_right[k] - arc_right[twin])
-    moved = (other * arc_right[k] + difference) / determinant
-    back = (own * arc_right[twin] - difference) / determinant
+    difference = blocks.shared[e] * (arc_right[k] - arc_right[twin])
+    moved = (blocks.own[twin] * arc_right[k] + difference) * blocks.per_pair[e]
+    back = (blocks.own[k] * arc_right[twin] - difference) * blocks.per_pair[e]
     gain, back_gain = network.efficiency[head], network.efficiency[tail]
-    right[head] += sign * (gain * moved - _marginal(network, point, twin) * back)
-    right[tail] += sign * (back_gain * back - _marginal(network, point, k) * moved)
+    right[head] -= gain * moved - blocks.marginal[twin] * back
+    right[tail] -= back_gain * back - blocks.marginal[k] * moved
 
 
 @compiled_numeric
-def _back(network: Network, point: Point, targets: Targets, out: Point) -> None:
+def _back(network: Network, blocks: Blocks, point: Point, targets: Targets, out: Point) -> None:
     """From the prices' direction to all the others."""
     price = out.price
     for v in range(len(price)):
@@ -274,34 +292,31 @@ def _back(network: Network, point: Point, targets: Targets, out: Point) -> None:
         out.waste[v] = weighed - point.waste[v]
     for k in range(len(network.tail)):
         tail, head = network.tail[k], network.head[k]
-        pays = _marginal(network, point, k)
-        out.flow[k] += network.efficiency[head] * price[head] - pays * price[tail]
+        out.flow[k] += network.efficiency[head] * price[head] - blocks.marginal[k] * price[tail]
     for e in range(len(network.first)):
         k, twin = network.first[e], network.second[e]
-        own, shared = _blocks(network, point, k)
         if twin < 0:
-            out.flow[k] /= own + shared
+            out.flow[k] *= blocks.per_pair[e]
             moved = out.flow[k]
         else:
-            other, _ = _blocks(network, point, twin)
-            determinant = own * other + shared * (own + other)
-            difference = shared * (out.flow[k] - out.flow[twin])
-            here = (other * out.flow[k] + difference) / determinant
-            back = (own * out.flow[twin] - difference) / determinant
+            difference = blocks.shared[e] * (out.flow[k] - out.flow[twin])
+            here = (blocks.own[twin] * out.flow[k] + difference) * blocks.per_pair[e]
+            back = (blocks.own[k] * out.flow[twin] - difference) * blocks.per_pair[e]
             out.flow[k], out.flow[twin] = here, back
             moved = here + back
         out.spare[e] = -moved
-        weighed = (targets.spare[e] + point.spare_dual[e] * moved) / point.spare[e]
+        weighed = (targets.spare[e] + point.spare_dual[e] * moved) * blocks.per_spare[e]
         out.spare_dual[e] = weighed - point.spare_dual[e]
     for k in range(len(network.tail)):
-        weighed = (targets.flow[k] - point.flow_dual[k] * out.flow[k]) / point.flow[k]
+        weighed = (targets.flow[k] - point.flow_dual[k] * out.flow[k]) * blocks.per_flow[k]
         out.flow_dual[k] = weighed - point.flow_dual[k]
     for c in range(len(network.cell_node)):
-        own = _cell_block(point, c)
-        moved = (out.power[c] + network.cell_gain[c] * price[network.cell_node[c]]) / own
-        out.power[c] = moved
+        pulled = out.power[c] + network.cell_gain[c] * price[network.cell_node[c]]
+        out.power[c] = pulled * blocks.per_cell[c]
+    for c in range(len(network.cell_node)):
+        moved = out.power[c]
         out.rest[c] = -moved
-        weighed = (targets.power[c] - point.power_dual[c] * moved) / point.power[c]
+        weighed = (targets.power[c] - point.power_dual[c] * moved) * blocks.per_power[c]
         out.power_dual[c] = weighed - point.power_dual[c]
-        weighed = (targets.rest[c] + point.rest_dual[c] * moved) / point.rest[c]
+        weighed = (targets.rest[c] + point.rest_dual[c] * moved) * blocks.per_rest[c]
         out.rest_dual[c] = weighed - point.rest_dual[c]

@@ -7,11 +7,13 @@ from math import log2
 import numpy as np
 import numpy.typing as npt
 
+from controller.routing.compiled import compiled
 from controller.routing.dispatch.flood import flooded
 from controller.routing.dispatch.ldl import Pattern, analyse, elimination_order
 from controller.routing.dispatch.newton import Network
 from controller.routing.dispatch.problem import DispatchProblem
-from controller.routing.graph import Floats, Ints
+from controller.routing.graph import Floats, Ints, row_starts
+from controller.routing.paths.heap import heap_push, heap_remove_first, with_room
 
 # The most that is generated for a unit delivered.
 _DEAREST_DELIVERY = 1e4
@@ -44,29 +46,46 @@ class Reduction:
     @cached_property
     def delivery(self) -> Floats:
         """What must be generated for a unit that a load gets, by load, over its best path when lines are empty."""
-        # Loaded when it is needed: a controller that starts has no time for it.
-        from scipy.sparse import csr_array
-        from scipy.sparse.csgraph import dijkstra
-
         network, sources = self.network, len(self.sources)
-        root = len(network.efficiency)
-        # Logarithms add up along a path; a line's loss is paid by its tail, a conversion where power arrives.
-        tail = np.concatenate([network.tail, np.full(sources, root)])
-        head = np.concatenate([network.head, network.cell_node[:sources]])
-        factor = np.concatenate([network.linear, np.ones(sources)]) / network.efficiency[head]
-        # The best of parallel arcs; a stored zero would count as no arc.
-        order = np.lexsort((factor, head, tail))
-        tail, head, factor = tail[order], head[order], factor[order]
-        first = np.r_[True, (np.diff(tail) != 0) | (np.diff(head) != 0)]
-        length = np.maximum(np.log(factor[first]), 1e-12)
-        shape = (root + 1, root + 1)
-        graph = csr_array((length, (tail[first], head[first])), shape=shape)
-        least = dijkstra(graph, indices=root)[network.cell_node[sources:]]
-        return np.asarray(np.exp(least), dtype=np.float64)
+        nodes = len(network.efficiency)
+        given = network.cell_node[:sources]
+        # By router, what must be generated for a unit that its converter puts out.
+        least = np.full(nodes, np.inf)
+        least[given] = 1.0 / network.efficiency[given]
+        leaving = np.argsort(network.tail, kind="stable").astype(np.int32)
+        needed = network.linear / network.efficiency[network.head]
+        _spread(row_starts(network.tail, nodes), leaving, network.head, needed, least)
+        delivered: Floats = least[network.cell_node[sources:]]
+        return delivered
 
     @property
     def dearest_delivery(self) -> float:
         return float(self.delivery.max())
+
+
+@compiled
+def _spread(start: Ints, leaving: Ints, head: Ints, needed: Floats, least: Floats) -> None:
+    """From the routers that have some on, over the best paths (Dijkstra's)."""
+    keys, items = np.empty(len(least)), np.empty(len(least), dtype=np.int32)
+    size = 0
+    for node in range(len(least)):
+        if least[node] < np.inf:
+            heap_push(keys, items, size, least[node], node)
+            size += 1
+    while size > 0:
+        key, node = keys[0], items[0]
+        heap_remove_first(keys, items, size)
+        size -= 1
+        if key > least[node]:
+            continue
+        for place in range(start[node], start[node + 1]):
+            arc = leaving[place]
+            there = key * needed[arc]
+            if there < least[head[arc]]:
+                least[head[arc]] = there
+                keys, items = with_room(keys, items, size)
+                heap_push(keys, items, size, there, head[arc])
+                size += 1
 
 
 def reduce(problem: DispatchProblem) -> Reduction | None:
@@ -109,7 +128,9 @@ def _scaled(
     _, leaders, link = np.unique(graph.link[arcs], return_index=True, return_inverse=True)
     first = leaders.astype(np.int32)
     second = np.full(len(first), -1, dtype=np.int32)
-    others = np.setdiff1d(np.arange(len(arcs)), first).astype(np.int32)
+    is_first = np.zeros(len(arcs), dtype=np.bool_)
+    is_first[first] = True
+    others = _where(~is_first)
     second[link[others]] = others
     # One entry of the matrix for each link, whatever its direction.
     one, other = compact[graph.tail[arcs]][first], compact[graph.head[arcs]][first]
