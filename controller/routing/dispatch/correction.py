@@ -33,8 +33,8 @@ def corrected(
         if least <= _ROUNDING:
             break
         room = _room(network, flow, power, is_adjustable)
-        widest_first = np.argsort(-room, kind="stable").astype(np.int32)
-        widest_first = widest_first[room[widest_first] > 0.0]
+        useful = np.flatnonzero(room > 0.0)
+        widest_first = useful[np.argsort(-room[useful], kind="stable")].astype(np.int32)
         next_flow, next_power = flow.copy(), power.copy()
         _correct(network, widest_first, next_flow, next_power, lacking)
         left = _lack(network, next_flow, next_power, lacking)
@@ -47,13 +47,29 @@ def corrected(
 def _room(
     network: Network, flow: Floats, power: Floats, is_adjustable: npt.NDArray[np.bool_]
 ) -> Floats:
-    """By link, then by cell: how far it can go both ways."""
+    """By link, then by cell: how far it can go both ways; of a router's cells only the widest, as a tree has one."""
     first, second = network.first, network.second
     used = flow[first] + np.where(second >= 0, flow[second], 0.0)
     link = np.maximum(np.minimum(used, network.capacity - used), _ONE_SIDED * network.capacity)
     both = np.minimum(power, network.cell_limit - power)
     cell = np.maximum(both, _ONE_SIDED * network.cell_limit)
-    return np.concatenate([link, np.where(is_adjustable, cell, 0.0)])
+    cell = np.where(is_adjustable, cell, 0.0)
+    _keep_widest(network.cell_node, cell, len(network.efficiency))
+    return np.concatenate([link, cell])
+
+
+@compiled_numeric
+def _keep_widest(cell_node: Ints, room: Floats, nodes: int) -> None:
+    """Takes the room of all others; of two that are as wide the first is kept."""
+    widest = np.full(nodes, -1, dtype=np.int32)
+    for c in range(len(room)):
+        other = widest[cell_node[c]]
+        if other >= 0 and room[other] >= room[c]:
+            room[c] = 0.0
+            continue
+        widest[cell_node[c]] = c
+        if other >= 0:
+            room[other] = 0.0
 
 
 @compiled_numeric

@@ -125,8 +125,8 @@ def _start(network: Network) -> Point:
 def _longest(values: Floats, steps: Floats, longest: float) -> float:
     """No longer than that."""
     for i in range(len(values)):
-        # Divided only where it would be too far: that is seldom.
-        if steps[i] < 0.0 and values[i] + longest * steps[i] < 0.0:
+        # Divided only where it would be too far: that is seldom. Values are above 0.
+        if values[i] + longest * steps[i] < 0.0:
             longest = -values[i] / steps[i]
     return longest
 

@@ -237,15 +237,14 @@ def direction(
     right, checked, work = np.zeros(nodes), np.zeros(nodes), np.zeros(nodes)
     # What an arc's or cell's own equation has on its right side, before prices move.
     arc_right, cell_right = out.flow, out.power
-    for e in range(links):
-        out.spare[e] = targets.spare[e] * blocks.per_spare[e] - point.spare_dual[e]
+    _pull(out.spare, targets.spare, blocks.per_spare, point.spare_dual)
+    _pull(arc_right, targets.flow, blocks.per_flow, point.flow_dual)
+    _pull(cell_right, targets.power, blocks.per_power, point.power_dual)
+    _pull(out.rest, targets.rest, blocks.per_rest, point.rest_dual)
     for k in range(len(network.tail)):
-        pulled = targets.flow[k] * blocks.per_flow[k] - point.flow_dual[k]
-        arc_right[k] = pulled - lacking.arc[k] - out.spare[network.link_of_arc[k]]
+        arc_right[k] -= lacking.arc[k] + out.spare[network.link_of_arc[k]]
     for c in range(cells):
-        pulled = targets.power[c] * blocks.per_power[c] - point.power_dual[c]
-        pushed = targets.rest[c] * blocks.per_rest[c] - point.rest_dual[c]
-        cell_right[c] = pulled - lacking.cell[c] - pushed
+        cell_right[c] -= lacking.cell[c] + out.rest[c]
     for v in range(nodes):
         right[v] = targets.waste[v] / point.price[v] - point.waste[v] - lacking.node[v]
     for e in range(links):
@@ -263,6 +262,22 @@ def direction(
     for v in range(nodes):
         price[v] += work[v]
     _back(network, blocks, point, targets, out)
+
+
+@compiled_numeric
+def _pull(out: Floats, targets: Floats, per_value: Floats, duals: Floats) -> None:
+    """What bounds add to right sides. Loops over so few arrays run several numbers at a time."""
+    for i in range(len(out)):
+        out[i] = targets[i] * per_value[i] - duals[i]
+
+
+@compiled_numeric
+def _move_duals(
+    out: Floats, targets: Floats, per_value: Floats, duals: Floats, moved: Floats
+) -> None:
+    """How multipliers follow their values, which are ``moved``."""
+    for i in range(len(out)):
+        out[i] = (targets[i] - duals[i] * moved[i]) * per_value[i] - duals[i]
 
 
 @compiled_numeric
@@ -305,18 +320,11 @@ def _back(network: Network, blocks: Blocks, point: Point, targets: Targets, out:
             out.flow[k], out.flow[twin] = here, back
             moved = here + back
         out.spare[e] = -moved
-        weighed = (targets.spare[e] + point.spare_dual[e] * moved) * blocks.per_spare[e]
-        out.spare_dual[e] = weighed - point.spare_dual[e]
-    for k in range(len(network.tail)):
-        weighed = (targets.flow[k] - point.flow_dual[k] * out.flow[k]) * blocks.per_flow[k]
-        out.flow_dual[k] = weighed - point.flow_dual[k]
     for c in range(len(network.cell_node)):
         pulled = out.power[c] + network.cell_gain[c] * price[network.cell_node[c]]
         out.power[c] = pulled * blocks.per_cell[c]
-    for c in range(len(network.cell_node)):
-        moved = out.power[c]
-        out.rest[c] = -moved
-        weighed = (targets.power[c] - point.power_dual[c] * moved) * blocks.per_power[c]
-        out.power_dual[c] = weighed - point.power_dual[c]
-        weighed = (targets.rest[c] + point.rest_dual[c] * moved) * blocks.per_rest[c]
-        out.rest_dual[c] = weighed - point.rest_dual[c]
+        out.rest[c] = -out.power[c]
+    _move_duals(out.flow_dual, targets.flow, blocks.per_flow, point.flow_dual, out.flow)
+    _move_duals(out.spare_dual, targets.spare, blocks.per_spare, point.spare_dual, out.spare)
+    _move_duals(out.power_dual, targets.power, blocks.per_power, point.power_dual, out.power)
+    _move_duals(out.rest_dual, targets.rest, blocks.per_rest, point.rest_dual, out.rest)

@@ -129,6 +129,8 @@ def _in_order(beside: Ints, first: int, key: Floats, here: Ints) -> int:
         here[present] = piece
         present += 1
         piece = beside[piece]
+    if present < 2:
+        return present
     # Who has joined last is the first.
     chain = here[:present][::-1].copy()
     here[:present] = chain[np.argsort(key[chain], kind="mergesort")]

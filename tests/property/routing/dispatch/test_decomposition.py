@@ -11,6 +11,7 @@ from controller.routing.dispatch import (
     decompose,
     dispatch,
 )
+from controller.routing.graph import graph_of_links
 from tests.support.dispatch_cases import random_problem
 from tests.support.random_cases import examples
 
@@ -102,3 +103,19 @@ def injected_in_turn(problem: DispatchProblem, circuits: tuple[PlannedCircuit, .
             entering_w = (entering_w + loss_w) / graph.efficiency[graph.tail[arc]]
         injected_w.append(float(entering_w))
     return injected_w
+
+
+def test_a_load_is_cut_as_often_as_it_has_sources_and_comes_before_the_next_one() -> None:
+    graph = graph_of_links([0.95, 0.98], [0], [1], [0.5], [1e4], [50.0])
+    problem = DispatchProblem(
+        graph,
+        source_node=np.zeros(120, dtype=np.int32),
+        source_max_w=np.full(120, 1e3),
+        load_node=np.array([1, 1], dtype=np.int32),
+        load_power_w=np.array([2e4, 7e4]),
+    )
+    circuits = assert_same(problem, dispatch(problem))
+    assert len(circuits) > 100
+    assert [circuit.load for circuit in circuits] == sorted(
+        (circuit.load for circuit in circuits), reverse=True
+    )
