@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from benchmarks.page_feed import PlayedNetwork
+from benchmarks.page_feed import PlayedNetwork, event
 from tests.browser.conftest import Open, wait_until_drawn
 from tests.browser.played import PlayedController, small_grid
 
@@ -86,9 +86,36 @@ def test_one_picture_is_kept_of_a_map_at_rest_and_the_next_from_its_first_change
     assert rested.page.evaluate(LINE_AT, cut_ms) is False
 
 
+def test_a_change_that_follows_an_alarm_is_not_shown_before_it_came(rested: Rested) -> None:
+    """The picture of a map at rest is true for as long as it was at rest, also after an alarm that changed nothing."""
+    began_ms = rested.passes(10)
+    mark = {"n": 1, "at_unix_ms": began_ms + 500, "kind": "late", "id": "a", "severity": "alarm"}
+    rested.played.tell(event("marks", {"marks": [{**mark, "text": "router a is late"}]}))
+    rest_ms = rested.passes(2)
+    rested.played.tell(rested.network.cut("a-b"))
+    cut_ms = rested.passes(2)
+    assert rested.page.evaluate(LINE_AT, rest_ms)
+    assert rested.page.evaluate(LINE_AT, cut_ms) is False
+
+
 def test_a_map_at_rest_is_not_known_for_the_time_in_which_nothing_was_heard(rested: Rested) -> None:
     before_ms = rested.passes(10)
     after_ms = rested.passes(120, step_s=120)
     assert rested.page.evaluate(LINE_AT, before_ms)
     assert rested.page.evaluate(LINE_AT, (before_ms + after_ms) / 2) is None
     assert rested.page.evaluate(LINE_AT, after_ms)
+
+
+def test_a_page_that_was_busy_for_longer_than_a_word_is_new_says_again_that_it_is_live(
+    rested: Rested,
+) -> None:
+    """It reads the words that came meanwhile only once it has drawn something."""
+    rested.page.evaluate(
+        """() => {
+            digitalgrid.store.syncing.value = true;
+            for (const until = Date.now() + 3_000; Date.now() < until;);
+            digitalgrid.store.syncing.value = false;
+        }"""
+    )
+    rested.page.evaluate(FRAMES)
+    expect(rested.page.locator(".age")).to_contain_text("live")

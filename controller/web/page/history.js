@@ -98,7 +98,7 @@ export class History {
     }
     const lastMs = last?.atMs ?? 0;
     // A fault is seen from its mark on.
-    const sinceMs = Math.max(lastMs, atMs - EVERY_MS);
+    const sinceMs = Math.max(last?.toMs ?? 0, atMs - EVERY_MS);
     const alarm = marks.find((mark) => mark.severity === "alarm" && mark.at_unix_ms > sinceMs && mark.at_unix_ms <= atMs);
     if (atMs - lastMs < EVERY_MS && !alarm) return;
     this.moved = false;
@@ -112,7 +112,7 @@ export class History {
   }
 }
 
-/** How the network stood, as this page saw it, from one time to another. */
+/** How the network stood, as this page saw it, from one time to another: before the next begins. */
 class Picture {
   /** @param {number} atMs @param {number} toMs @param {any} tables */
   constructor(atMs, toMs, tables) {

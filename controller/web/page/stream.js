@@ -35,7 +35,7 @@ export class Stream {
     addEventListener("online", () => this.wake());
     const watch = () => {
       this.watch();
-      setTimeout(watch, Math.max(1000, this.heardAt + this.silenceMs + 1 - performance.now()));
+      setTimeout(watch, Math.max(1000, this.heardAt + SILENCE_MS + 1 - performance.now()));
     };
     watch();
     this.connect();

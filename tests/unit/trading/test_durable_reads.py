@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.northbound import until
 from tests.unit.trading.test_market_service import Parties, among
@@ -28,6 +29,11 @@ def _late(journal: Path) -> Iterator[None]:
 async def _book(parties: Parties) -> list[int]:
     request = pb.GetBookRequest(interval_start_unix_ns=parties.interval.start_unix_ns)
     return [level.wh for level in (await parties.market.GetBook(request)).bids]
+
+
+async def _intervals(parties: Parties) -> list[int]:
+    told = await parties.market.GetMarket(pb.GetMarketRequest())
+    return [10 for each in told.intervals if each.interval == parties.interval]
 
 
 async def _watched_book(parties: Parties) -> list[int]:
@@ -66,7 +72,8 @@ async def _watched_trades(parties: Parties) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "read", [_book, _watched_book, _open_tenders, _positions, _open_trades, _watched_trades]
+    "read",
+    [_book, _watched_book, _intervals, _open_tenders, _positions, _open_trades, _watched_trades],
 )
 def test_what_is_read_of_memory_is_told_once_it_is_durable(tmp_path: Path, read: Read) -> None:
     async def story(parties: Parties) -> None:
@@ -79,7 +86,7 @@ def test_what_is_read_of_memory_is_told_once_it_is_durable(tmp_path: Path, read:
             await until(lambda: runtime.unwritten > 0)
             reading = asyncio.ensure_future(read(parties))
             # Of one connection calls are heard in order.
-            await parties.market.GetMarket(pb.GetMarketRequest())
+            await parties.ledger.GetBalance(ledger_pb.GetBalanceRequest(account="ann"))
             done, _ = await asyncio.wait({reading}, timeout=0.1)
             assert not done
         assert await reading == [10]

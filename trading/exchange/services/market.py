@@ -57,7 +57,7 @@ class MarketService(MarketServiceServicer):
         size, place = page_size(request.page_size, MOST), place_of(request.page_token, 1)
         first = place[0] if place else 0
         all_parties = exchange.config.parties
-        return pb.GetMarketResponse(
+        answer = pb.GetMarketResponse(
             name=market.settings.name,
             log_id=exchange.ledger.log_id,
             log_public_key=exchange.ledger.log_public_key,
@@ -74,6 +74,7 @@ class MarketService(MarketServiceServicer):
             controller_lost_unix_ns=lost_ns,
             next_page_token=token_of(first + size) if first + size < len(all_parties) else "",
         )
+        return await self._runtime.told(answer)
 
     async def CreateTenders(
         self, request: pb.CreateTendersRequest, context: Any
@@ -183,7 +184,8 @@ class MarketService(MarketServiceServicer):
             raise Refused(MarketReason.OVERLOADED, "another preview is being made; try again")
         self._is_previewing = True
         try:
-            cleared = await self._runtime.preview(session.start_ns, mechanism)
+            previewed = await self._runtime.preview(session.start_ns, mechanism)
+            cleared = await self._runtime.told(previewed)
         finally:
             self._is_previewing = False
         message = codec.clearing_to_pb(cleared.clearing, cleared.faults, cleared.took_ns)

@@ -100,22 +100,22 @@ function Leader() {
 /** How old all that is shown is. */
 function Age() {
   const { state } = store.connection.value;
-  const [, tick] = useState(0);
+  // 0 as long as words come in time: it is drawn once then.
+  const [ageMs, setAge] = useState(0);
   useEffect(() => {
     let timer = 0;
-    // As long as words come in time, it is drawn once.
     const look = () => {
-      const leftMs = state === "live" ? store.heardMs + OLD_MS - Date.now() : 0;
-      tick(leftMs > 0 ? 0 : Date.now());
+      const oldMs = Date.now() - store.heardMs;
+      const leftMs = state === "live" ? OLD_MS - oldMs : 0;
+      setAge(leftMs > 0 ? 0 : oldMs);
       timer = setTimeout(look, Math.max(500, leftMs));
     };
     look();
     return () => clearTimeout(timer);
   }, [state]);
-  const ageMs = store.heardMs ? Date.now() - store.heardMs : Infinity;
   const syncing = store.syncing.value;
-  const old = state !== "live" || ageMs > OLD_MS || syncing;
-  const text = !store.heardMs ? "connecting" : syncing && ageMs < OLD_MS ? "catching up" : old ? `${duration(ageMs)} old` : "live";
+  const old = state !== "live" || ageMs || syncing;
+  const text = !store.heardMs ? "connecting" : syncing && !ageMs ? "catching up" : old ? `${duration(ageMs)} old` : "live";
   return html`<span class=${`age ${old ? "tone-alarm" : "tone-ok"}`} title="How old what is shown is">
     <${Glyph} name=${old ? "dashed" : "dot"} /><span>${text}</span></span>`;
 }
