@@ -39,9 +39,7 @@ def listing_options(command: F) -> F:
             multiple=True,
             help="By a column, -COLUMN from the other end; several with commas.  [default: worst first]",
         ),
-        click.option(
-            "--columns", metavar="NAMES", default="", help="Which, with commas between; '?' says."
-        ),
+        click.option("--columns", metavar="NAMES", help="Which, with commas between; '?' says."),
     ):
         command = option(command)
     return command
@@ -50,7 +48,7 @@ def listing_options(command: F) -> F:
 def view_of(
     listing: "Listing[E]",
     output: Format,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
 ) -> "View[E]":
@@ -59,7 +57,7 @@ def view_of(
     if columns == "?":
         click.echo(f"columns of {listing.kind}: {listing.names()}")
         raise click.exceptions.Exit(0)
-    if columns and output is not Format.TABLE:
+    if columns is not None and output is not Format.TABLE:
         raise click.UsageError("--columns is for tables; -o json and yaml have all fields")
     try:
         return View(listing, columns, sort, filters)

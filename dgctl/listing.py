@@ -13,6 +13,7 @@ from operator import ge, gt, le, lt
 from typing import Any, Generic, TypeVar
 
 from digitalgrid.columns import Columns, Styled
+from digitalgrid.printable import quoted
 
 T = TypeVar("T")
 Cell = str | Styled
@@ -71,12 +72,25 @@ class Listing(Generic[T]):
     def names(self) -> str:
         return ", ".join(each.name for each in self.columns)
 
-    def column(self, name: str) -> Column[T]:
+    def column(self, name: str, before: Sequence[Column[T]] = ()) -> Column[T]:
+        """That of a name, which is none of those that were chosen ``before`` it."""
         wanted = _plain(name)
+        if not wanted:
+            raise ListingError(f"a column of {self.kind} needs a name; there are {self.names()}")
         for each in self.columns:
             if wanted in (each.name, _plain(each.head)):
+                if each in before:
+                    raise ListingError(
+                        f"column {each.name!r} of {self.kind} is named twice; once will do"
+                    )
                 return each
-        raise ListingError(f"{self.kind} have no column {name!r}; there are {self.names()}")
+        raise ListingError(f"{self.kind} have no column {quoted(name)}; there are {self.names()}")
+
+    def order(self, text: str) -> tuple[Column[T], bool]:
+        """What is sorted by, and whether from the other end, as ``-`` before its name says."""
+        text = text.strip()
+        sign = text[:1] if text.startswith(("-", "+")) else ""
+        return self.column(text.removeprefix(sign)), sign == "-"
 
 
 class View(Generic[T]):
@@ -85,7 +99,7 @@ class View(Generic[T]):
     def __init__(
         self,
         listing: Listing[T],
-        columns: str = "",
+        columns: str | None = None,
         sort: Sequence[str] = (),
         filters: Sequence[str] = (),
     ) -> None:
@@ -93,12 +107,10 @@ class View(Generic[T]):
         self.sorted = bool(sort)
         # Whether it matters which rows there are to choose among.
         self.chooses = bool(sort or filters)
-        self._chosen = [listing.column(each) for each in columns.split(",")] if columns else None
+        self._chosen = None if columns is None else _chosen(listing, columns.split(","))
         # Last of several first: sorting is stable.
         self._orders = [
-            (listing.column(name.lstrip("-+")), name.startswith("-"))
-            for given in reversed(sort)
-            for name in reversed([each.strip() for each in given.split(",")])
+            listing.order(each) for given in reversed(sort) for each in reversed(given.split(","))
         ]
         self._filters = [_filter_of(listing, each) for each in filters]
 
@@ -138,6 +150,13 @@ def natural(text: str) -> tuple[Any, ...]:
 
 def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", "-").replace("_", "-")
+
+
+def _chosen(listing: Listing[T], names: Sequence[str]) -> list[Column[T]]:
+    chosen: list[Column[T]] = []
+    for name in names:
+        chosen.append(listing.column(name, chosen))
+    return chosen
 
 
 def _filter_of(listing: Listing[T], text: str) -> Callable[[T], bool]:

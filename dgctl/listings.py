@@ -33,7 +33,7 @@ def list_(
     settings: Settings,
     request_id: str,
     include_ended: bool,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,
@@ -86,7 +86,7 @@ def _as_listed(view: "View[pb.Circuit]", known: "dict[int, pb.Circuit]") -> "lis
 def topology(
     settings: Settings,
     kind: str | None,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,
@@ -98,7 +98,7 @@ def topology(
     from dgctl import topology_tables
     from digitalgrid.v1 import northbound_pb2 as pb
 
-    if kind is None and (columns or sort or filters):
+    if kind is None and (columns is not None or sort or filters):
         raise click.UsageError(
             "each kind has columns of its own; say which, as in: dgctl topology links --sort -used"
         )
@@ -145,7 +145,7 @@ def topology(
 @pass_settings
 def meters(
     settings: Settings,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,
@@ -209,7 +209,7 @@ def registers(
     request_id: str,
     since_unix_ns: int | None,
     until_unix_ns: int | None,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,

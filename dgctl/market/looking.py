@@ -60,7 +60,7 @@ def tenders(
     settings: Settings,
     open_only: bool,
     newest: int,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,
@@ -131,7 +131,7 @@ def clear(settings: Settings, interval: str, mechanism: str, dry_run: bool) -> N
 def clearings(
     settings: Settings,
     newest: int,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,
@@ -170,7 +170,7 @@ def trades(
     open_only: bool,
     interval: str | None,
     newest: int,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,
@@ -201,7 +201,7 @@ def trades(
 @pass_settings
 def position(
     settings: Settings,
-    columns: str,
+    columns: str | None,
     sort: tuple[str, ...],
     filters: tuple[str, ...],
     watch: bool,

@@ -87,6 +87,7 @@ def test_no_circuit_without_power_stands_behind_one_with_it(states: list[int]) -
         (["-power"], [1, 2, 9, 3, 10]),
         (["-power,-id"], [1, 9, 2, 3, 10]),
         (["power", "sink"], [10, 3, 2, 9, 1]),
+        (["+Power, - id"], [10, 3, 9, 2, 1]),
         (["sink"], [1, 2, 3, 9, 10]),
         # Of none is it known: they stay as they are.
         (["missing"], [1, 2, 3, 10, 9]),
@@ -144,6 +145,15 @@ def test_what_has_no_figure_is_last_in_either_order() -> None:
     [
         ({"columns": "id,colour"}, "circuits have no column 'colour'; there are id, state, "),
         ({"sort": ["-size"]}, "circuits have no column 'size'"),
+        ({"columns": ""}, "a column of circuits needs a name; there are id, state, "),
+        ({"columns": "id, "}, "a column of circuits needs a name"),
+        ({"columns": "id,state,Id"}, "column 'id' of circuits is named twice"),
+        ({"columns": "power-after,power,after"}, "column 'after' of circuits is named twice"),
+        ({"sort": [""]}, "a column of circuits needs a name"),
+        ({"sort": ["-"]}, "a column of circuits needs a name"),
+        ({"sort": ["power,"]}, "a column of circuits needs a name"),
+        ({"sort": ["--loss"]}, "circuits have no column '-loss'"),
+        ({"sort": ["+-loss"]}, "circuits have no column '-loss'"),
         ({"filters": ["size>3"]}, "circuits have no column 'size'"),
         ({"filters": ["power>big"]}, "column 'power': 'big' is no figure"),
         ({"filters": ["power>=1e999"]}, "column 'power': '1e999' is no figure"),
