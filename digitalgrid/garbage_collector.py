@@ -41,9 +41,15 @@ def spare_old() -> None:
 
 def without_frames(error: E) -> E:
     """For whoever keeps one that was raised. Its frames hold what keeps it, and so it holds itself: of a batch that is
-    refused many thousand objects that only a collection finds, which then holds the loop up for 10 to 40 ms.
+    refused many thousand objects that only a collection finds, which then holds the loop up for 10 to 40 ms. Those
+    that it was raised from, or while they were dealt with, let go of theirs too.
     """
-    return error.with_traceback(None)
+    left: list[BaseException | None] = [error]
+    while left:
+        if (each := left.pop()) is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            left += [each.__cause__, each.__context__]
+    return error
 
 
 def freeze_term() -> None:

@@ -34,6 +34,7 @@ from controller.core.promises.provisioning import Rehearsal, starting
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
 from controller.routing.assignments.room import RoomPlan
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.places import Place
 from digitalgrid.reasons import Reason
 
@@ -369,5 +370,5 @@ def _verdict(call: Call) -> Refusal | None:
     try:
         judge(call.principal, call.action)
     except Refusal as refusal:
-        return refusal
+        return without_frames(refusal)
     return None

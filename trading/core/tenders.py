@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.rate_limit import TokenBucket
 from digitalgrid.units import NS_PER_S
 from trading.core.orders import (
@@ -139,7 +140,7 @@ class Desk:
         try:
             _check_nonce(party, nonce, standing, now_ns)
         except Refused as refused:
-            return refused
+            return without_frames(refused)
         self._spend(self._of_words, party, standing, nonce, now_ns)
         return None
 

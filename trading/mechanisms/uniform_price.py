@@ -68,9 +68,9 @@ def price_of(
     lowest, highest = _between(curves.prices[best], curves.surplus[best])
     wanted = (lowest + highest) // 2 if reference is None else int(reference)
     price = min(max(wanted, lowest), highest)
-    if curves.are_plain:
+    if curves.are_plain(most):
         return MicroPerKwh(price)
-    # Where a party has more than half, what holds of two prices need not hold between them.
+    # Where a party has more than half, what holds of two prices need not hold between them: there is less of others.
     found = eligible(bids, asks, price)
     if found.demand == found.supply == found.volume == most:
         return MicroPerKwh(price)
@@ -112,10 +112,11 @@ class _Curves:
         self._bound = self._least_bound()
         self.volume = np.minimum(self._smaller, self._bound)
 
-    @property
-    def are_plain(self) -> bool:
-        """Whether no party could ever be more than half of the market."""
-        return not self._dominant
+    def are_plain(self, most: int) -> bool:
+        """Whether no party could ever be more than half of the market, nor between two prices at which ``most`` is
+        traded: there no more is bought, and no more is sold.
+        """
+        return all(self._totals[party] <= most for party in self._parties)
 
     def are_fair(self, most: int) -> npt.NDArray[np.bool_]:
         """Prices at which, where ``most`` is traded there, nobody whose limit is better goes without, but for want of

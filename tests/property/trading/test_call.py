@@ -81,6 +81,13 @@ def test_least_fills_are_kept_or_their_orders_are_left_out_by_either_margin(part
     assert only_one <= len(SEEDS) // 200
 
 
+def test_between_two_prices_a_party_is_not_left_alone_with_itself() -> None:
+    """Of this book nobody has more than half at any limit that somebody named: p2 has all there is between two."""
+    orders = random_book(5846, parties=4, least_fills=True)
+    (match,) = cleared(orders).matches
+    assert match.wh == 1
+
+
 @pytest.mark.parametrize("wh", [10, 100])
 @pytest.mark.parametrize("margin", Margin)
 def test_of_those_who_cannot_all_have_their_least_the_last_come_goes_without(

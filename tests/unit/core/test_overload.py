@@ -321,14 +321,18 @@ def test_lateness_here_is_no_reason_to_wait_for_a_router_that_no_neighbour_hears
     assert not lateness.is_behind("r1", (1, STAGE), NS_PER_S, now_ns + MAX_PATIENCE_NS)
 
 
+@pytest.mark.parametrize("is_starting", [False, True])
 def test_a_batch_that_is_refused_leaves_nothing_for_the_garbage_collector(
-    network: SimulatedNetwork,
+    is_starting: bool,
 ) -> None:
+    settings = CoreSettings(starting_ns=3600 * NS_PER_S if is_starting else 0)
+    network = SimulatedNetwork.running(diamond(), settings)
     plain = [PowerRequest(f"far-{number}", "nowhere", SMALL_W) for number in range(20)]
     large = [PowerRequest(f"large-{number}", "town", 1e12) for number in range(20)]
 
     def refused() -> None:
         decisions = network.event(lambda core, now_ns: core.request_batch([*plain, *large], now_ns))
-        assert all(isinstance(each, Refusal) for each in decisions)
+        reasons = {each.reason for each in decisions if isinstance(each, Refusal)}
+        assert len(decisions) == 40 and (Reason.STARTING in reasons) is is_starting
 
     assert left_by(refused) < len(plain)

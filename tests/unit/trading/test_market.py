@@ -185,3 +185,15 @@ def test_a_batch_that_is_refused_leaves_nothing_for_the_garbage_collector() -> N
     stale = [tender("ann", Side.BUY, 1, 200_000, nonce=nonce) for nonce in range(50)]
     assert all(isinstance(each, Refused) for each in taken(market, *stale).answer)
     assert left_by(lambda: taken(market, *stale)) < len(stale)
+
+
+def test_a_word_that_is_said_again_leaves_nothing_for_the_garbage_collector() -> None:
+    market = Market(SETTINGS)
+    taken(market, tender("ann", Side.BUY, 1, 200_000, nonce=100))
+    market.cancel("ann", 101, "o100", NOW_NS)
+
+    def again() -> None:
+        for _ in range(50):
+            market.cancel("ann", 101, "o100", NOW_NS)
+
+    assert left_by(again) < 50

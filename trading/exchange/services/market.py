@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from digitalgrid.garbage_collector import without_frames
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.market_pb2_grpc import MarketServiceServicer
 from trading.core.orders import Tender
@@ -95,7 +96,7 @@ class MarketService(MarketServiceServicer):
             if refused.reason is not MarketReason.STALE_NONCE:
                 raise
             # As they would be if each were heard behind what is newer.
-            results = [refused] * len(request.tenders)
+            results = [without_frames(refused)] * len(request.tenders)
         return _answered(request, results)
 
     async def _results(
