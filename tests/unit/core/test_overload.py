@@ -333,6 +333,6 @@ def test_a_batch_that_is_refused_leaves_nothing_for_the_garbage_collector(
     def refused() -> None:
         decisions = network.event(lambda core, now_ns: core.request_batch([*plain, *large], now_ns))
         reasons = {each.reason for each in decisions if isinstance(each, Refusal)}
-        assert len(decisions) == 40 and (Reason.STARTING in reasons) is is_starting
+        assert len(decisions) == 40 and (Reason.ROUTERS_RETURNING in reasons) is is_starting
 
     assert left_by(refused) < len(plain)
