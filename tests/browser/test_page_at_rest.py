@@ -58,6 +58,8 @@ def rested(open_page: Open) -> Iterator[Rested]:
     with PlayedController(network) as played:
         page = open_page(played.address)
         wait_until_drawn(page)
+        # Tables come a little later than the map.
+        expect(page.locator(".count")).to_have_text("2")
         here = Rested(network, played, page)
         here.passes(3)
         yield here

@@ -97,15 +97,16 @@ def test_as_much_evidence_as_is_looked_at_is_kept() -> None:
 def objected(request: pb.OpenDisputeRequest) -> pb.Settlement:
     market, trade_id = billed()
 
-    async def durable() -> None:
+    async def told(read: Any) -> Any:
         """At once."""
+        return read
 
     async def object_to(party: str, nonce: int, asked: str, objection: Objection) -> Trade:
         return market.object_to(party, nonce, asked, objection, CALLED).answer
 
     exchange: Any = SimpleNamespace(
         mandates=SimpleNamespace(party_of=lambda method, message: "ann"),
-        runtime=SimpleNamespace(durable=durable, object_to=object_to, market=market),
+        runtime=SimpleNamespace(told=told, object_to=object_to, market=market),
     )
     hearing: Any = SimpleNamespace(turn=lambda party, nonce: nullcontext())
     request.mandate.nonce = 9
