@@ -3,6 +3,7 @@
 import random
 import socket
 from contextlib import ExitStack, suppress
+from itertools import chain
 from pathlib import Path
 
 from topologies.emulator.errors import AlreadyRunning
@@ -34,10 +35,15 @@ def require_free(address: str, option: str) -> None:
 
 
 def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
-    """Ports of loopback that nobody uses now, and that nobody who asks for any port is given meanwhile."""
+    """Ports of loopback that nobody uses now, and that nobody who asks for any port is given meanwhile.
+
+    They stand side by side, from anywhere on: of two networks that start at once each draws thirty, and have one in
+    common once in two hundred times. Drawn one by one it was once in fourteen.
+    """
     ports: list[int] = []
+    begin = _draw.randrange(len(_PORTS))
     with ExitStack() as held:
-        for port in _draw.sample(_PORTS, len(_PORTS)):
+        for port in chain(_PORTS[begin:], _PORTS[:begin]):
             if len(ports) == count:
                 break
             probe = held.enter_context(socket.socket(type=kind))
